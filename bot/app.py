@@ -1,0 +1,245 @@
+"""Where everything is put together: one function's worth of wiring, and the parts that run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+import bot
+from bot.channels import CHANNELS
+from bot.channels.contract import Outside
+from bot.delivery.compose import Sender
+from bot.delivery.worker import Worker
+from bot.http import Http
+from bot.inbox import Inbox
+from bot.intake import Intake
+from bot.metrics import Heartbeats, Metrics
+from bot.platforms import PLATFORMS, dingtalk
+from bot.platforms.access_token import AccessTokens
+from bot.platforms.dingtalk import DingTalkCredentials
+from bot.platforms.dingtalk_stream import StreamRunner
+from bot.sandbox import page
+from bot.sandbox.playground import Playground
+from bot.settings import Settings, secret_key
+from bot.web import alerts as alerts_web
+from bot.web import dingtalk as dingtalk_web
+from bot.web import health
+from bot.web.alerts import refusal
+from handlers.context import Rules
+from storage import deliveries
+from storage.database import Database, is_unavailable
+
+log = logging.getLogger(__name__)
+
+ALL_PARTS = frozenset({"web", "worker"})
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def overrides(settings: Settings) -> dict[str, str]:
+    """Vendor's origin -> what stands in for it."""
+    return {
+        "https://oapi.dingtalk.com": settings.dingtalk_oapi_url,
+        "https://api.dingtalk.com": settings.dingtalk_api_url,
+        "https://qyapi.weixin.qq.com": settings.wecom_api_url,
+        "https://open.feishu.cn": settings.lark_api_url,
+        "https://open.larksuite.com": settings.lark_api_url,
+        "https://hooks.slack.com": settings.slack_hooks_url,
+        "https://slack.com": settings.slack_api_url,
+        "https://alerts.aliyuncs.com": settings.arms_url,
+        "https://dysmsapi.aliyuncs.com": settings.aliyun_sms_url,
+    }
+
+
+def outside_of(settings: Settings) -> Outside:
+    """What the channels may use to reach the world."""
+    return Outside(
+        http=Http(
+            {vendor: base for vendor, base in overrides(settings).items() if base}, open_hosts=settings.webhook_hosts
+        ),
+        keyword=settings.das_keyword,
+        smtp_url=settings.smtp_url,
+        mail_from=settings.mail_from,
+        access_key_id=settings.alibaba_cloud_access_key_id,
+        access_key_secret=settings.alibaba_cloud_access_key_secret,
+        sms_sign_name=settings.sms_sign_name,
+        sms_template_code=settings.sms_template_code,
+        sms_template_alert=settings.sms_template_alert,
+    )
+
+
+class Service:
+    """The parts that were asked for: `start()` them, serve `app`, `stop()` them.
+
+    `clock` gives the time (aware, UTC); everything that depends on time gets it from here.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        parts: frozenset[str] = ALL_PARTS,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        playground: Playground | None = None,
+        rules: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`rules` replaces fields of the rules (random sources) in tests."""
+        self.parts = parts
+        self.playground = playground
+        address = f"http://{settings.host}:{settings.port}"
+        if settings.sandbox and self.playground is None and "web" in parts:
+            self.playground = Playground()
+        if self.playground is not None:
+            self.playground.start()
+            self.playground.service_url = address
+            settings = self.playground.settings(settings)
+        self.settings = settings
+        self.clock = clock
+        self.heartbeats = Heartbeats()
+        self.metrics = Metrics(self.heartbeats)
+        self.database = Database(settings.database_url, secret_key(settings))
+        for part in sorted(parts):
+            self.database.lock(part)
+        self.database.upgrade()
+        self.database.check_key()
+        self.metrics.watch_queue(self._waiting)
+        outside = outside_of(settings)
+        self.http = outside.http
+        self.rules = Rules(
+            **{
+                "admins": frozenset(settings.admins),
+                "region": settings.default_region,
+                "language": settings.default_language,
+                "keyword": settings.das_keyword,
+                "public_url": settings.public_url or address,
+                "webhook_hosts": settings.webhook_hosts,
+                "repeat_interval": timedelta(seconds=settings.repeat_interval),
+                "missing": {name: lacks for name, c in CHANNELS.items() if (lacks := c.missing(outside))},
+                "version": bot.__version__,
+                **(rules or {}),
+            }
+        )
+        credentials: dict[str, object] = {}
+        if settings.dingtalk_client_id:
+            tokens = AccessTokens(settings.dingtalk_client_id, settings.dingtalk_client_secret)
+            credentials["dingtalk"] = DingTalkCredentials(
+                settings.dingtalk_client_id, settings.dingtalk_client_secret, tokens
+            )
+        sender = Sender(self.database, self.rules, outside, CHANNELS, PLATFORMS, credentials)
+        self.worker = Worker(
+            self.database,
+            self.rules,
+            sender,
+            clock=clock,
+            metrics=self.metrics,
+            heartbeats=self.heartbeats,
+            alone=self.database.sqlite,
+        )
+        wake = self.worker.wake
+        self.inbox = Inbox(
+            self.database,
+            self.rules,
+            clock=clock,
+            wake_worker=wake,
+            metrics=self.metrics,
+            heartbeats=self.heartbeats,
+        )
+        self.intake = Intake(
+            self.database,
+            clock=clock,
+            repeat=self.rules.repeat_interval,
+            wake_worker=wake,
+            metrics=self.metrics,
+            heartbeats=self.heartbeats,
+        )
+        self.stream: StreamRunner | None = None
+        if settings.dingtalk_stream and settings.dingtalk_client_id and "worker" in parts:
+            self.stream = StreamRunner(
+                settings.dingtalk_client_id,
+                settings.dingtalk_client_secret,
+                self._from_stream,
+                api_url=settings.dingtalk_api_url or "https://api.dingtalk.com",
+                clock=clock,
+                beat=lambda: self.heartbeats.beat("dingtalk stream"),
+            )
+        self.app = self._web()
+
+    def _waiting(self) -> int:
+        with self.database.read() as tx:
+            return deliveries.waiting(tx)
+
+    def _from_stream(self, body: Mapping[str, Any]) -> None:
+        incoming = dingtalk.decode(body)
+        if incoming is not None:
+            self.inbox.take_in(incoming)
+
+    def start(self) -> None:
+        if "web" in self.parts:
+            self.intake.start()
+        if "worker" in self.parts:
+            self.inbox.start()
+            self.worker.start()
+            if self.stream:
+                self.stream.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Nothing new comes in, what was begun ends, what waits stays on disk for the next start."""
+        end = time.monotonic() + timeout_s
+
+        def left() -> float:
+            return max(0.1, end - time.monotonic())
+
+        if self.stream:
+            self.stream.stop(min(2.0, left()))
+            self.heartbeats.forget("dingtalk stream")
+        if "web" in self.parts:
+            self.intake.stop(left())
+        if "worker" in self.parts:
+            self.inbox.stop(left())
+            self.worker.stop(left())
+        if self.playground is not None:
+            self.playground.stop()
+        self.http.close()
+        self.database.close()
+
+    def _web(self) -> Flask:
+        app = Flask("callboard", static_folder=None)
+        app.json.ensure_ascii = False  # type: ignore[attr-defined]
+        app.register_blueprint(health.blueprint(self.database, self.metrics, self.heartbeats))
+        app.register_blueprint(alerts_web.blueprint(self.intake, self.clock))
+        app.register_blueprint(
+            dingtalk_web.blueprint(self.settings.dingtalk_client_secret, self.inbox.take_in, self.clock)
+        )
+        if self.playground is not None:
+            app.register_blueprint(page.blueprint(self.playground))
+
+        @app.errorhandler(HTTPException)
+        def http_error(error: HTTPException) -> Response:
+            return refusal(error.code or 500, error.description or error.name)
+
+        @app.errorhandler(Exception)
+        def any_error(error: Exception) -> Response:
+            if is_unavailable(error):
+                log.error("the database is not available", exc_info=error)
+                response = refusal(503, "The database is not available right now; try again.")
+                response.headers["Retry-After"] = "2"
+                return response
+            log.error("a request failed", exc_info=error)
+            return refusal(500, "Something went wrong on our side; the log says more.")
+
+        @app.after_request
+        def count(response: Response) -> Response:
+            route = request.url_rule.rule if request.url_rule else "none"
+            self.metrics.http_requests.labels(route, str(response.status_code)).inc()
+            response.headers.setdefault("X-Content-Type-Options", "nosniff")
+            return response
+
+        return app

@@ -1,0 +1,95 @@
+"""What every channel is: pure rendering, and one send that says what happened.
+
+A channel never loops, sleeps, counts or writes rows; the delivery worker does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from bot.http import Http
+from handlers.budgets import Throttle
+from handlers.document import Document
+from handlers.model import Alert
+from handlers.texts import Language
+
+Kind = Literal["alert", "code", "test", "notice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message owed to one address, ready to be rendered.
+
+    document  localized; what people see
+    language  of the document, for the few words a channel adds itself
+    key       the same for every try of this delivery, unique otherwise (`msgUuid`, Message-ID, OutId); at most 64
+              characters of [A-Za-z0-9-]
+    now       when this try happens (signatures, Date headers)
+    alert     for kind "alert" and "test": the facts behind the card, for channels that do not send text (ARMS, SMS)
+    number    the alert's number
+    group     name of the contact group the alert went to
+    code      for kind "code": the six digits, for the SMS template
+    thread    mails with the same thread belong together (one per alert)
+    plain     the last try was refused for its form: send the simplest form the channel has
+    """
+
+    document: Document
+    language: Language
+    kind: Kind
+    key: str
+    now: datetime
+    alert: Alert | None = None
+    number: int | None = None
+    group: str = ""
+    code: str = ""
+    thread: str = ""
+    plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to: a full webhook URL, a mailbox or an E.164 number, and the robot's signing secret if it has one."""
+
+    address: str
+    secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the platform gave back for a message it took: its own id of it, where it has one."""
+
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a channel may use to reach the world. Frozen: made once when the service is put together."""
+
+    http: Http
+    keyword: str = "DAS Alarm"
+    smtp_url: str = ""
+    mail_from: str = ""
+    access_key_id: str = ""
+    access_key_secret: str = ""
+    sms_sign_name: str = ""
+    sms_template_code: str = ""
+    sms_template_alert: str = ""
+    sms_url: str = "https://dysmsapi.aliyuncs.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One line of the table CHANNELS.
+
+    send     raises DeliveryError; returning means the platform's *body* said that it took the message
+    budgets  what may be sent to one address; kept by the worker before it sends
+    missing  names of the settings without which this channel cannot work, empty when it can
+    """
+
+    name: str
+    send: Callable[[Message, Target, Outside], Receipt]
+    budgets: tuple[Throttle, ...] = ()
+    missing: Callable[[Outside], tuple[str, ...]] = lambda outside: ()

@@ -1,0 +1,268 @@
+"""Email over SMTP: plain text with an HTML alternative, the mails of one alert in one thread."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import smtplib
+import socket
+import ssl
+from collections.abc import Iterator
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from html import escape
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from bot.channels.contract import Channel, Message, Outside, Receipt, Target
+from bot.channels.fit import fitted
+from bot.markup.plain import cut, outline
+from bot.refusals import Refusal, dead, temporary
+from handlers.budgets import Throttle
+from handlers.document import Block, Document, Examples, Facts, Items, Paragraph, Table
+from handlers.errors import DeliveryError
+from handlers.texts import _
+from handlers.urls import safe_url
+
+NAME = "Email"
+TIMEOUT_S = 15.0
+SUBJECT_CHARS = 180
+BODY_MAX_CHARS = 30_000
+
+COLOURS = {
+    "critical": "crimson",
+    "warning": "darkorange",
+    "info": "royalblue",
+    "resolved": "seagreen",
+    "neutral": "gray",
+}
+"""By name: a colour of six digits could be taken for the code of a verification mail."""
+
+SIX_DIGITS = re.compile(r"\b\d{6}\b", re.ASCII)
+
+BAD_MAILBOX = dead("bad_mailbox", _("This mailbox does not exist or takes no mail; set another address."))
+REFUSED = Refusal("refused", _("The mail server refused the mail."))
+LOGIN = Refusal("login", _("The mail server did not accept this service's login; the operator has to fix SMTP_URL."))
+SENDER = Refusal("sender", _("The mail server does not let this service send; the operator has to check MAIL_FROM."))
+FULL = Refusal("mailbox_full", _("The mailbox is full."))
+BUSY = temporary("busy", _("The mail server takes no mail at the moment."))
+UNREACHABLE = temporary("unreachable", _("The mail server cannot be reached at the moment."))
+UNTRUSTED = temporary("tls", _("The mail server's certificate is not trusted; the operator has to look at it."))
+ALPHABET = _("The mail server cannot write to addresses with such letters; set another address.")
+
+
+def card(message: Message, mailbox: str, mail_from: str) -> EmailMessage:
+    """The whole mail. Raises DeliveryError when an address is not one.
+
+    Of a verification mail no line but its addresses has another free-standing six-digit number than the code: not a
+    colour, a boundary, an id, nor what an encoding makes of a Chinese letter before a digit.
+    """
+    document = fitted(message.document, message.language, BODY_MAX_CHARS, lambda d: len(outline(d)))
+    for attempt in range(20):
+        mail = _mail(message, document, mailbox, mail_from, attempt)
+        if message.kind != "code" or set(SIX_DIGITS.findall(_source(mail))) <= {message.code}:
+            break
+    return mail
+
+
+def _mail(message: Message, document: Document, mailbox: str, mail_from: str, attempt: int) -> EmailMessage:
+    """One way to write the mail; another `attempt`, another encoding and other ids."""
+    sender, receiver = _address(mail_from), _address(mailbox)
+    domain = sender.domain
+    mail = EmailMessage(policy=SMTP.clone(utf8=not (sender.addr_spec + receiver.addr_spec).isascii()))
+    mail["Subject"] = cut(document.heading(), SUBJECT_CHARS) + " " * (attempt // 4)
+    mail["From"] = sender
+    mail["To"] = receiver
+    mail["Date"] = format_datetime(message.now)
+    mail["Message-ID"] = f"<{_letters(f'{message.key}/{attempt}' if attempt else message.key)}@{domain}>"
+    if message.thread:
+        root = f"<thread.{_letters(message.thread)}@{domain}>"
+        mail["In-Reply-To"] = root
+        mail["References"] = root
+    mail["Auto-Submitted"] = "auto-generated"
+    plain = f"{document.heading()}\n\n{outline(document)}\n"
+    mail.set_content(plain, cte=_encoding(plain, attempt))
+    if message.plain:
+        return mail
+    page = html(document)
+    mail.add_alternative(page, subtype="html", cte=_encoding(page, attempt))
+    mail.set_boundary("=_" + _letters(f"{message.key}/{attempt}/boundary"))
+    return mail
+
+
+def _encoding(text: str, attempt: int) -> str:
+    """As it is where that is allowed, so that nothing in it is torn into two lines."""
+    if attempt % 2:
+        return "base64"
+    return "7bit" if text.isascii() and max(map(len, text.split("\n"))) < 900 else "quoted-printable"
+
+
+def _source(mail: EmailMessage) -> str:
+    """The mail as it goes over the wire, without the lines of its addresses."""
+    lines = mail.as_bytes().decode("utf-8", "replace").split("\r\n")
+    return "\n".join(line for line in lines if not line.lower().startswith(("to:", "from:")))
+
+
+def _letters(text: str) -> str:
+    """A hash of the text, written with letters only."""
+    return hashlib.sha256(text.encode()).hexdigest().translate(str.maketrans("0123456789", "ghijklmnop"))[:40]
+
+
+def _address(text: str) -> Address:
+    """A mailbox, perhaps with a name before it; the domain as DNS writes it. Raises DeliveryError."""
+    name, address = parseaddr(text.strip())
+    local, at, domain = address.rpartition("@")
+    try:
+        if not at or not local or any(ch in text for ch in "\r\n\x00"):
+            raise ValueError
+        return Address(name, local, domain.encode("idna").decode("ascii"))
+    except (ValueError, IndexError):
+        raise BAD_MAILBOX.error() from None
+
+
+def html(document: Document) -> str:
+    """A cleaned document as a small page: every string escaped, styles inline, nothing fetched from anywhere."""
+    colour = COLOURS[document.tone]
+    parts = "".join(part for block in document.blocks for part in _html(block))
+    links = "".join(
+        f'<a href="{escape(link.url)}" style="display:inline-block;margin:0 12px 8px 0">{escape(str(link.label))}</a>'
+        for link in document.links
+        if safe_url(link.url)
+    )
+    footer = f'<p style="color:gray;font-size:12px">{escape(str(document.footer))}</p>' if document.footer else ""
+    return (
+        '<!DOCTYPE html>\n<html><body style="font-family:sans-serif;font-size:15px;line-height:1.5">\n'
+        f'<div style="max-width:640px;border-left:6px solid {colour};padding:4px 16px">\n'
+        f'<h2 style="margin:4px 0 12px;font-size:18px;color:{colour}">{escape(document.heading())}</h2>\n'
+        f"{parts}{links}{footer}</div>\n</body></html>\n"
+    )
+
+
+def _html(block: Block) -> Iterator[str]:
+    match block:
+        case Paragraph(text):
+            yield f'<p style="white-space:pre-wrap;margin:8px 0">{escape(str(text))}</p>\n'
+        case Facts(pairs):
+            rows = "".join(
+                f'<tr><td style="padding:2px 14px 2px 0;color:gray;vertical-align:top">{escape(str(label))}</td>'
+                f'<td style="padding:2px 0;white-space:pre-wrap">{escape(str(value))}</td></tr>\n'
+                for label, value in pairs
+            )
+            yield f'<table style="border-collapse:collapse;margin:8px 0">\n{rows}</table>\n'
+        case Items(items, ordered):
+            tag = "ol" if ordered else "ul"
+            yield f"<{tag}>" + "".join(f"<li>{escape(str(item))}</li>\n" for item in items) + f"</{tag}>\n"
+        case Table(header, rows_):
+            cell = 'style="border:1px solid silver;padding:3px 10px;text-align:left"'
+            head = "".join(f"<th {cell}>{escape(str(text))}</th>" for text in header)
+            body = "".join(
+                "<tr>" + "".join(f"<td {cell}>{escape(str(text))}</td>" for text in row) + "</tr>\n" for row in rows_
+            )
+            yield f'<table style="border-collapse:collapse;margin:8px 0">\n<tr>{head}</tr>\n{body}</table>\n'
+        case Examples(commands):
+            for command in commands:
+                yield f'<pre style="margin:4px 0;padding:6px 10px;background:whitesmoke">{escape(command)}</pre>\n'
+
+
+def refusal(code: int, said: bytes | str, *, recipient: bool = False) -> DeliveryError:
+    """The error for an SMTP reply: 4xx is temporary, 5xx permanent (RFC 5321, 4.2.1).
+
+    `recipient`: it answered the address of the mailbox, so that a permanent one means the mailbox itself.
+    """
+    text = said.decode("ascii", "replace") if isinstance(said, bytes) else said
+    if code < 500:
+        return BUSY.error()
+    if code == 552 or "5.2.2" in text:
+        return FULL.error()
+    if recipient and code in (550, 551, 553) and "5.7." not in text:
+        return BAD_MAILBOX.error()
+    return REFUSED.error()
+
+
+def send(message: Message, target: Target, outside: Outside) -> Receipt:
+    mail = card(message, target.address, outside.mail_from)
+    sender, mailbox = (_address(text).addr_spec for text in (outside.mail_from, target.address))
+    smtp: smtplib.SMTP | None = None
+    handed_over = False
+    try:
+        smtp = _connected(outside.smtp_url)
+        options: list[str] = []
+        if not (sender + mailbox).isascii():
+            if not smtp.has_extn("smtputf8"):
+                raise DeliveryError("alphabet", ALPHABET, permanent=True, disables=True)
+            options = ["SMTPUTF8", "BODY=8BITMIME"]
+        _expect(smtp.mail(sender, options), SENDER)
+        code, said = smtp.rcpt(mailbox)
+        if code not in (250, 251):
+            raise refusal(code, said, recipient=True)
+        handed_over = True
+        code, said = smtp.data(mail.as_bytes())
+        if code != 250:
+            raise refusal(code, said)
+    except smtplib.SMTPAuthenticationError as error:
+        raise (LOGIN if error.smtp_code >= 500 else BUSY).error() from None
+    except smtplib.SMTPResponseException as error:
+        raise refusal(error.smtp_code, error.smtp_error) from None
+    except ssl.SSLCertVerificationError:
+        raise UNTRUSTED.error() from None
+    except (smtplib.SMTPException, OSError, ValueError):
+        if handed_over:
+            say = _("The mail server did not answer in time; the mail may have arrived.")
+            raise DeliveryError("no_answer", say, permanent=False, unknown=True) from None
+        raise UNREACHABLE.error() from None
+    finally:
+        if smtp is not None:
+            _leave(smtp)
+    return Receipt(str(mail["Message-ID"]))
+
+
+def _leave(smtp: smtplib.SMTP) -> None:
+    """Says goodbye. What happens now no longer matters: the mail was taken or refused before."""
+    try:
+        smtp.quit()
+    except (smtplib.SMTPException, OSError):
+        smtp.close()
+
+
+def _expect(reply: tuple[int, bytes], refused: Refusal) -> None:
+    code, said = reply
+    if code >= 500:
+        raise refused.error()
+    if code != 250:
+        raise refusal(code, said)
+
+
+def _connected(url: str) -> smtplib.SMTP:
+    """A connection that has said hello, is encrypted if the URL says so, and logged in if it has a user.
+
+    `smtp://user:password@host:port?starttls=1` or `smtps://…`; user and password are percent-encoded.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    trust = ssl.create_default_context()
+    hello = socket.gethostname()  # the library's own choice needs a look-up, which can take long where there is none
+    smtp: smtplib.SMTP
+    if parts.scheme == "smtps":
+        smtp = smtplib.SMTP_SSL(host, parts.port or 465, hello, timeout=TIMEOUT_S, context=trust)
+    else:
+        smtp = smtplib.SMTP(host, parts.port or 25, hello, timeout=TIMEOUT_S)
+    try:
+        smtp.ehlo_or_helo_if_needed()
+        if dict(parse_qsl(parts.query)).get("starttls", "0") not in ("0", "false", "no"):
+            smtp.starttls(context=trust)
+            smtp.ehlo()
+        if parts.username:
+            smtp.login(unquote(parts.username), unquote(parts.password or ""))
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
+
+
+def missing(outside: Outside) -> tuple[str, ...]:
+    settings = {"SMTP_URL": outside.smtp_url, "MAIL_FROM": outside.mail_from}
+    return tuple(name for name, value in settings.items() if not value)
+
+
+CHANNEL = Channel("email", send, budgets=(Throttle(30, 60.0),), missing=missing)

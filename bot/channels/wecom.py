@@ -1,0 +1,85 @@
+"""WeCom group robots: https://developer.work.weixin.qq.com/document/path/91770"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.channels.contract import Channel, Message, Outside, Receipt, Target
+from bot.channels.fit import fitted
+from bot.http import HttpReply, Unreachable
+from bot.markup.plain import outline
+from bot.markup.wecom import escape, markdown
+from bot.refusals import Refusal, code_of, dead, page, temporary, unknown_code, unreachable
+from handlers.budgets import Throttle
+from handlers.document import Document
+from handlers.errors import DeliveryError
+from handlers.texts import _
+
+NAME = "WeCom"
+MARKDOWN_MAX_BYTES = 4096
+TEXT_MAX_BYTES = 2048
+
+GONE = dead("gone", _("The WeCom robot is not in its group any more; add it again and set the new webhook."))
+FORBIDDEN = dead("forbidden", _("WeCom does not let this robot write to its group; check the robot's settings there."))
+TOO_LONG = Refusal("too_long", _("The message was too long for WeCom."))
+FORM = Refusal("form", _("WeCom did not accept the form of the message."))
+
+REFUSALS: dict[int, Refusal] = {
+    -1: temporary("busy", _("WeCom is busy at the moment.")),
+    45009: temporary("rate_limited", _("WeCom takes no more messages for this robot at the moment.")),
+    45033: temporary("rate_limited", _("WeCom takes no more messages for this robot at the moment.")),
+    40008: FORM,
+    40035: FORM,
+    40058: TOO_LONG,
+    40063: FORM,
+    44004: FORM,
+    45002: TOO_LONG,
+    45034: FORM,
+    82004: Refusal("content", _("WeCom refused the content of the message.")),
+    48002: FORBIDDEN,
+    60020: dead("ip", _("WeCom does not accept this server's address; add it to the trusted addresses there.")),
+    93000: GONE,
+    93001: FORBIDDEN,
+    93004: dead("disabled", _("The WeCom robot is switched off; switch it on in the group's settings.")),
+    93006: GONE,
+    93008: GONE,
+}
+"""Section "global error codes", https://developer.work.weixin.qq.com/document/path/90313."""
+
+
+def card(message: Message) -> dict[str, Any]:
+    """The message as WeCom markdown of at most MARKDOWN_MAX_BYTES, or as plain text of at most TEXT_MAX_BYTES."""
+    if message.plain:
+        document = fitted(message.document, message.language, TEXT_MAX_BYTES, lambda d: len(_text(d).encode()))
+        return {"msgtype": "text", "text": {"content": _text(document)}}
+    document = fitted(message.document, message.language, MARKDOWN_MAX_BYTES, lambda d: len(markdown(d).encode()))
+    return {"msgtype": "markdown", "markdown": {"content": markdown(document)}}
+
+
+def _text(document: Document) -> str:
+    return escape(f"{document.heading()}\n{outline(document)}".strip()).replace("［", "[").replace("］", "]")
+
+
+def refusal(reply: HttpReply) -> DeliveryError | None:
+    """What the body says went wrong, None when WeCom took the message. The HTTP status says nothing."""
+    body = reply.json()
+    code = code_of(body.get("errcode")) if isinstance(body, dict) else None
+    if code is None:
+        return page(NAME, reply)
+    if code == 0:
+        return None
+    return REFUSALS[code].error(reply.retry_after) if code in REFUSALS else unknown_code(NAME, code)
+
+
+def send(message: Message, target: Target, outside: Outside) -> Receipt:
+    try:
+        reply = outside.http.post(target.address, json=card(message))
+    except Unreachable as error:
+        raise unreachable(NAME, error) from None
+    failure = refusal(reply)
+    if failure is not None:
+        raise failure
+    return Receipt()
+
+
+CHANNEL = Channel("wecom", send, budgets=(Throttle(18, 61.0),))

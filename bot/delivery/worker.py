@@ -1,0 +1,368 @@
+"""The delivery worker: claims lanes, keeps budgets, sends, settles.
+
+One thread claims lanes that are due and hands each to a sender thread; that one sends the lane's messages in order, each
+between two short transactions: the first reserves the send in the lane's window, the second writes what became of it.
+A crash in between means one message may be sent again, never that one is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+from bot.delivery.compose import Sender
+from bot.metrics import Heartbeats, Metrics
+from handlers import outcomes, retries
+from handlers.budgets import Throttle, kept, next_slot
+from handlers.context import Rules
+from handlers.errors import DeliveryError
+from handlers.retries import DeadLetter, RetryLater, Simplify
+from handlers.texts import _, from_json, to_json
+from storage import codes, deliveries
+from storage.database import Database
+from storage.deliveries import DeliveryRow, LaneRow
+from storage.schema import from_ms, to_ms
+
+log = logging.getLogger(__name__)
+
+SENDERS = 16
+"""Lanes worked on at once; a slow platform holds its own lanes only."""
+
+LEASE = timedelta(seconds=30)
+"""Longer than the longest send; renewed before each message."""
+
+MOST_A_VISIT = 20
+"""Messages sent before a lane goes back to the end of the line."""
+
+POLL_S = 1.0
+SWEEP_S = 3.0
+TIDY_S = 3600.0
+
+PATIENT_TRIES = 6
+"""After so many tries a message that keeps failing no longer holds up the others of its lane."""
+
+CLOCK_JUMP = timedelta(seconds=5)
+
+
+class Worker:
+    def __init__(
+        self,
+        database: Database,
+        rules: Rules,
+        sender: Sender,
+        *,
+        clock: Callable[[], datetime],
+        metrics: Metrics,
+        heartbeats: Heartbeats,
+        chance: Callable[[], float] = random.random,
+        senders: int = SENDERS,
+        alone: bool = False,
+    ) -> None:
+        """`alone`: no other process works on this database, so leases left by a crash can be ended at once."""
+        self._database = database
+        self._rules = rules
+        self._sender = sender
+        self._clock = clock
+        self._metrics = metrics
+        self._heartbeats = heartbeats
+        self._chance = chance
+        self._slots = threading.Semaphore(senders)
+        self._pool = ThreadPoolExecutor(senders, thread_name_prefix="sender")
+        self._alone = alone
+        self._me = f"{socket.gethostname()[:40]}:{os.getpid()}"
+        self._news = threading.Condition()
+        self._woken = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._last = clock()
+
+    def wake(self) -> None:
+        """Something is due; from any thread."""
+        with self._news:
+            self._woken = True
+            self._news.notify()
+
+    def start(self) -> None:
+        self._heartbeats.beat("worker")
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Claims nothing more, lets the sends in flight end and settle."""
+        end = time.monotonic() + timeout_s
+        with self._news:
+            self._stopping = True
+            self._news.notify()
+        if self._thread:
+            self._thread.join(timeout_s)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for thread in list(self._pool._threads):
+            thread.join(max(0.0, end - time.monotonic()))
+        self._heartbeats.forget("worker")
+
+    def _run(self) -> None:
+        sweep_at = tidy_at = 0.0
+        if self._alone:
+            self._guarded(self._free_all)
+        while not self._stopping:
+            self._heartbeats.beat("worker")
+            ticks = time.monotonic()
+            if ticks >= sweep_at:
+                self._guarded(self._sweep)
+                sweep_at = ticks + SWEEP_S
+            if ticks >= tidy_at:
+                self._guarded(self._tidy)
+                tidy_at = ticks + TIDY_S
+            if not self._guarded(self._claim_one):
+                with self._news:
+                    if not self._woken and not self._stopping:
+                        self._news.wait(self._pause_s())
+                    self._woken = False
+
+    def _guarded(self, step: Callable[[], bool]) -> bool:
+        """One broken step must not end the loop."""
+        try:
+            return step()
+        except Exception:
+            log.exception("the delivery worker stumbled")
+            return False
+
+    def _pause_s(self) -> float:
+        try:
+            with self._database.read() as tx:
+                due = deliveries.next_due(tx)
+        except Exception:
+            log.exception("the delivery worker cannot read the database")
+            return POLL_S
+        if due is None:
+            return POLL_S
+        return min(POLL_S, max(0.0, (due - self._clock()).total_seconds()))
+
+    def _free_all(self) -> bool:
+        with self._database.write() as tx:
+            deliveries.free_all(tx, self._clock())
+        return True
+
+    def _sweep(self) -> bool:
+        now = self._clock()
+        with self._database.write() as tx:
+            if now < self._last - CLOCK_JUMP:
+                log.warning("the clock was set back")
+                deliveries.clock_went_back(tx, now, timedelta(seconds=retries.DELAYS_S[0]))
+            deliveries.sweep(tx, now)
+            woken = outcomes.report_overdue(tx, now)
+            deliveries.wake(tx, woken, now)
+        self._last = now
+        return True
+
+    def _tidy(self) -> bool:
+        now = self._clock()
+        with self._database.write() as tx:
+            deliveries.purge(tx, now - timedelta(days=1), now - timedelta(days=90))
+            codes.forget(tx, now - timedelta(days=2))
+        return True
+
+    def _claim_one(self) -> bool:
+        """Claims one lane and hands it to a sender; False when none is due or every sender is busy."""
+        if not self._slots.acquire(timeout=POLL_S):
+            return False
+        handed_over = False
+        try:
+            with self._database.read() as tx:
+                due = deliveries.next_due(tx)
+            now = self._clock()
+            if due is None or due > now:
+                return False
+            with self._database.write() as tx:
+                lane = deliveries.claim(tx, self._me, now, LEASE)
+            if lane is None:
+                return False
+            self._pool.submit(self._visit, lane)
+            handed_over = True
+            return True
+        finally:
+            if not handed_over:
+                self._slots.release()
+
+    def _visit(self, lane: LaneRow) -> None:
+        visit = Visit(self._database, self._rules, self._sender, lane, self._clock, self._metrics, self._chance)
+        try:
+            while visit.sent_now < MOST_A_VISIT and not self._stopping and visit.step():
+                pass
+        except Exception:
+            log.exception("a lane could not be worked on")
+        finally:
+            self._guarded(visit.release)
+            self._slots.release()
+            self.wake()
+
+
+class Visit:
+    """One lane while this process holds it."""
+
+    def __init__(
+        self,
+        database: Database,
+        rules: Rules,
+        sender: Sender,
+        lane: LaneRow,
+        clock: Callable[[], datetime],
+        metrics: Metrics,
+        chance: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._rules = rules
+        self._sender = sender
+        self._lane = lane
+        self._clock = clock
+        self._metrics = metrics
+        self._chance = chance
+        self._window = list(lane.sent)
+        self._open_at: datetime | None = None
+        self._fails = lane.fails
+        self._budgets: tuple[Throttle, ...] = ()
+        self.sent_now = 0
+
+    def step(self) -> bool:
+        """Sends the lane's next message; False when it has to wait or there is none."""
+        now = self._clock()
+        with self._database.read() as tx:
+            ready = deliveries.ready(tx, self._lane.key, now, 1)
+        if not ready:
+            return False
+        row = ready[0]
+        if row.expires_at <= now:
+            self._give_up(row, _too_late(row), "expired")
+            return True
+        self._budgets = self._sender.budgets(row)
+        slot = next_slot(self._window, self._budgets, to_ms(now))
+        if slot > to_ms(now):
+            self._open_at = from_ms(slot)
+            return False
+        reserved = kept([*self._window, to_ms(now)], self._budgets)
+        with self._database.write() as tx:
+            if not deliveries.starting(tx, row.id, self._lane.key, self._lane.token, reserved, now + LEASE):
+                return False
+        return self._send(row, now)
+
+    def _send(self, row: DeliveryRow, now: datetime) -> bool:
+        started = time.monotonic()
+        error: DeliveryError | None = None
+        receipt = ""
+        try:
+            receipt = self._sender.send(row, now)
+        except DeliveryError as failure:
+            error = failure
+        except Exception:
+            # A bug of ours in one message: it must neither end the loop nor be tried for ever as it is.
+            log.exception("a message could not be composed or sent", extra={"delivery": row.id, "kind": row.kind})
+            error = DeliveryError(
+                "internal",
+                _("Callboard itself failed to send this; the operator's log says why."),
+                permanent=row.attempts >= 2,
+            )
+        took_ms = round((time.monotonic() - started) * 1000)
+        # A send counts from when the answer came: the platform's clock cannot have seen it later.
+        self._window = kept([*self._window, to_ms(self._clock())], self._budgets)
+        self.sent_now += 1
+        if error is None:
+            self._took(row, receipt, took_ms)
+            return True
+        return self._failed(row, error, took_ms)
+
+    def _took(self, row: DeliveryRow, receipt: str, took_ms: int) -> None:
+        now = self._clock()
+        with self._database.write() as tx:
+            woken = outcomes.sent(tx, row, receipt, now)
+            deliveries.tried(tx, row.id, now, "sent", "", took_ms)
+            deliveries.wake(tx, woken, now)
+        self._fails = 0
+        self._metrics.deliveries.labels(row.channel, "sent").inc()
+        if row.kind == "alert":
+            self._metrics.delivery_seconds.observe(max(0.0, (now - row.created_at).total_seconds()))
+
+    def _failed(self, row: DeliveryRow, error: DeliveryError, took_ms: int) -> bool:
+        now = self._clock()
+        outcome = "unknown" if error.unknown else "permanent" if error.permanent else "temporary"
+        self._metrics.deliveries.labels(row.channel, outcome).inc()
+        self._fails += 1
+        log.info(
+            "a send did not work",
+            extra={"delivery": row.id, "channel": row.channel, "outcome": outcome, "reason": error.reason},
+        )
+        if row.kind == "code" and row.channel == "sms" and error.unknown:
+            # It may have arrived, and a second one within the minute would be refused: the person can ask again.
+            with self._database.write() as tx:
+                deliveries.tried(tx, row.id, now, outcome, error.reason, took_ms)
+                deliveries.wake(tx, outcomes.sent(tx, row, "", now), now)
+            return True
+        decision = retries.decide(
+            error,
+            attempts=row.attempts + 1,
+            plain=row.plain,
+            expires_at=row.expires_at,
+            now=now,
+            chance=self._chance(),
+        )
+        match decision:
+            case Simplify():
+                self._again(row, error, outcome, took_ms, due_at=now, plain=True)
+                return True
+            case RetryLater(at, pause):
+                self._again(row, error, outcome, took_ms, due_at=at, plain=row.plain)
+                if pause or row.attempts + 1 < PATIENT_TRIES:
+                    self._open_at = at
+                else:
+                    self._open_at = now + timedelta(seconds=retries.DELAYS_S[0])
+                return False
+            case DeadLetter(reason):
+                self._give_up(row, error, reason, outcome=outcome, took_ms=took_ms)
+                return True
+
+    def _again(
+        self, row: DeliveryRow, error: DeliveryError, outcome: str, took_ms: int, *, due_at: datetime, plain: bool
+    ) -> None:
+        with self._database.write() as tx:
+            deliveries.tried(tx, row.id, self._clock(), outcome, error.reason, took_ms)
+            deliveries.settle(tx, row.id, due_at=due_at, plain=plain, reason=error.reason[:64], say=to_json(error.say))
+
+    def _give_up(
+        self, row: DeliveryRow, error: DeliveryError, reason: str, *, outcome: str = "", took_ms: int = 0
+    ) -> None:
+        now = self._clock()
+        with self._database.write() as tx:
+            if outcome:
+                deliveries.tried(tx, row.id, now, outcome, error.reason, took_ms)
+            woken = outcomes.given_up(tx, row, error, reason, self._rules, now)
+            deliveries.wake(tx, woken, now)
+        self._metrics.deliveries.labels(row.channel, "dead").inc()
+        log.warning("a message was given up", extra={"delivery": row.id, "channel": row.channel, "reason": reason})
+
+    def release(self) -> bool:
+        with self._database.write() as tx:
+            deliveries.release(
+                tx,
+                self._lane.key,
+                self._lane.token,
+                self._clock(),
+                open_at=self._open_at,
+                fails=self._fails,
+                sent=self._window,
+            )
+        return True
+
+
+def _too_late(row: DeliveryRow) -> DeliveryError:
+    if row.say:
+        why = from_json(row.say)
+        say = _("It could not be sent in time; the last try: {why}", why=why)
+    else:
+        say = _("It could not be sent in time.")
+    return DeliveryError("expired", say, permanent=True)

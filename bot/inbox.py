@@ -1,0 +1,171 @@
+"""Chat messages in: taken in durably before the platform gets its answer, then handled one after the other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.metrics import Heartbeats, Metrics
+from bot.platforms.contract import Incoming
+from handlers import desk, outbox
+from handlers.context import Rules
+from handlers.document import Document
+from handlers.texts import _
+from storage import deliveries, inbound, people
+from storage.database import Database
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+"""A message that makes a rule fail this often is put aside, with an apology; it must not block those behind it."""
+
+POLL_S = 1.0
+"""How long a wake-up that was lost (another process took the message in) can delay a message."""
+
+
+def to_json(incoming: Incoming) -> dict[str, Any]:
+    values = asdict(incoming)
+    until = incoming.reply_until
+    return values | {"reply_until": until.isoformat() if until else None}
+
+
+def from_json(stored: Mapping[str, Any]) -> Incoming:
+    until = stored["reply_until"]
+    mentions = tuple((person, name) for person, name in stored["mentions"])
+    return Incoming(
+        **{
+            **stored,
+            "mentions": mentions,
+            "reply_until": datetime.fromisoformat(until) if until else None,
+        }
+    )
+
+
+class Inbox:
+    """Takes messages in from any thread; one thread of its own carries them out in order."""
+
+    def __init__(
+        self,
+        database: Database,
+        rules: Rules,
+        *,
+        clock: Callable[[], datetime],
+        wake_worker: Callable[[], None],
+        metrics: Metrics,
+        heartbeats: Heartbeats,
+    ) -> None:
+        self._database = database
+        self._rules = rules
+        self._clock = clock
+        self._wake_worker = wake_worker
+        self._metrics = metrics
+        self._heartbeats = heartbeats
+        self._news = threading.Condition()
+        self._waiting = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def take_in(self, incoming: Incoming) -> bool:
+        """Stores the message; False when it was delivered before. Returns only once it is on disk."""
+        with self._database.write() as tx:
+            fresh = inbound.take_in(tx, incoming.platform, incoming.message_id, to_json(incoming), self._clock())
+        self._metrics.inbound_messages.labels(incoming.platform, "new" if fresh else "repeated").inc()
+        if fresh:
+            with self._news:
+                self._waiting = True
+                self._news.notify()
+        return fresh
+
+    def start(self) -> None:
+        self._heartbeats.beat("inbox")
+        self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        with self._news:
+            self._stopping = True
+            self._news.notify()
+        if self._thread:
+            self._thread.join(timeout_s)
+        self._heartbeats.forget("inbox")
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._heartbeats.beat("inbox")
+            try:
+                while not self._stopping and self.handle_next():
+                    self._heartbeats.beat("inbox")
+            except Exception:
+                log.exception("a chat message could not be handled")
+            with self._news:
+                if not self._waiting and not self._stopping:
+                    self._news.wait(POLL_S)
+                self._waiting = False
+
+    def handle_next(self) -> bool:
+        """Carries out the oldest message; False when none waits. Effects, answers and "handled" are one transaction."""
+        now = self._clock()
+        failed: int | None = None
+        wake: set[str] = set()
+        try:
+            with self._database.write() as tx:
+                waiting = inbound.next_waiting(tx)
+                if waiting is None:
+                    return False
+                failed = waiting.id
+                message = from_json(waiting.body)
+                if waiting.tries >= TRIES:
+                    wake = self._put_aside(tx, waiting, message, now)
+                else:
+                    wake = desk.handle(tx, message, str(waiting.id), self._rules, now)
+                inbound.handled(tx, waiting.id)
+                if tx.sqlite:
+                    deliveries.wake(tx, wake, now)
+        except Exception:
+            if failed is not None:
+                with self._database.write() as tx:
+                    inbound.tried(tx, failed)
+            raise
+        self._woken(wake, now)
+        return True
+
+    def _put_aside(self, tx: Any, waiting: inbound.Waiting, message: Incoming, now: datetime) -> set[str]:
+        log.error("a chat message was put aside after %s tries", waiting.tries)
+        place = people.conversation_by_id(tx, message.conversation)
+        if place is None or not message.person:
+            return set()
+        sorry = Document(
+            _("Sorry, something went wrong on my side; nothing was changed. The operator's log says more.")
+        )
+        return outbox.owe(
+            tx,
+            [
+                outbox.answer(
+                    sorry,
+                    self._rules.language,
+                    place,
+                    message.person,
+                    private=False,
+                    dedupe=f"sorry:{waiting.id}",
+                    now=now,
+                )
+            ],
+        )
+
+    def _woken(self, wake: set[str], now: datetime) -> None:
+        if not wake:
+            return
+        if not self._database.sqlite:
+            with self._database.write() as tx:
+                deliveries.wake(tx, wake, now)
+        self._wake_worker()
+
+    def tidy(self, now: datetime) -> None:
+        """Forgets what nobody asks for any more."""
+        with self._database.write() as tx:
+            inbound.forget(tx, now - timedelta(days=7))
+            people.forget_expired(tx, now - timedelta(days=1))

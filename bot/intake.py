@@ -1,0 +1,186 @@
+"""Alerts in: request threads hand them over and wait; one thread commits whatever has gathered.
+
+A commit with full durability costs the same for one alert and for a hundred, so this is what makes intake fast. Nobody is
+answered before the commit. An alert that cannot be stored fails alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bot.metrics import Heartbeats, Metrics
+from handlers import alerts
+from handlers.model import Alert
+from storage import deliveries, sources
+from storage.database import Database, Tx
+from storage.sources import SourceRow
+
+log = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 500
+"""Alerts in one commit."""
+
+MOST_WAITING = 20_000
+"""Alerts that may wait for the committer; more is an overload, and the sender is asked to come again."""
+
+PATIENCE_S = 15.0
+"""How long a request waits for the commit; longer than SQLite waits for a lock, shorter than senders wait for us."""
+
+
+class Overloaded(Exception):
+    """Too much waits to be stored already; nothing of this report was stored."""
+
+
+class NotStored(Exception):
+    """The report could not be stored (or nobody knows whether it was): the sender has to send it again."""
+
+
+class UnknownSource(Exception):
+    """The source was removed meanwhile."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    source: SourceRow
+    report: Sequence[Alert]
+    done: threading.Event = field(default_factory=threading.Event)
+    ids: tuple[int, ...] = ()
+    error: Exception | None = None
+
+
+class Intake:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], datetime],
+        repeat: timedelta,
+        wake_worker: Callable[[], None],
+        metrics: Metrics,
+        heartbeats: Heartbeats,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._repeat = repeat
+        self._wake_worker = wake_worker
+        self._metrics = metrics
+        self._heartbeats = heartbeats
+        self._most_waiting = most_waiting
+        self._news = threading.Condition()
+        self._jobs: deque[_Job] = deque()
+        self._waiting = 0
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def source_of(self, token: str) -> SourceRow | None:
+        with self._database.read() as tx:
+            return sources.by_token(tx, token)
+
+    def accept(self, source: SourceRow, report: Sequence[Alert]) -> tuple[int, ...]:
+        """The numbers of the alerts, once they are on disk. Raises Overloaded, NotStored, UnknownSource."""
+        job = _Job(source, report)
+        with self._news:
+            if self._waiting and self._waiting + len(report) > self._most_waiting:
+                raise Overloaded
+            if self._stopping:
+                raise NotStored
+            self._jobs.append(job)
+            self._waiting += len(report)
+            self._news.notify()
+        if not job.done.wait(PATIENCE_S):
+            raise NotStored
+        if job.error is not None:
+            raise job.error
+        for alert in report:
+            self._metrics.alerts_accepted.labels(source.kind, alert.status).inc()
+        return job.ids
+
+    def start(self) -> None:
+        self._heartbeats.beat("intake")
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Commits what waits, then ends."""
+        with self._news:
+            self._stopping = True
+            self._news.notify()
+        if self._thread:
+            self._thread.join(timeout_s)
+        self._heartbeats.forget("intake")
+
+    def _run(self) -> None:
+        while True:
+            self._heartbeats.beat("intake")
+            with self._news:
+                if not self._jobs and not self._stopping:
+                    self._news.wait(1.0)
+                gathered = self._gathered()
+                if not gathered and self._stopping:
+                    return
+            if gathered:
+                self._commit(gathered)
+
+    def _gathered(self) -> list[_Job]:
+        gathered: list[_Job] = []
+        size = 0
+        while self._jobs and (not gathered or size + len(self._jobs[0].report) <= MOST_AT_ONCE):
+            job = self._jobs.popleft()
+            size += len(job.report)
+            gathered.append(job)
+        self._waiting -= size
+        return gathered
+
+    def _commit(self, gathered: list[_Job]) -> None:
+        """Commits the jobs together; when that fails, one by one, so that a bad one fails alone. Never raises."""
+        try:
+            self._store(gathered)
+        except Exception as error:
+            if len(gathered) == 1:
+                log.exception("a report could not be stored")
+                gathered[0].error = error if isinstance(error, UnknownSource) else NotStored()
+            else:
+                for job in gathered:
+                    self._commit([job])
+        for job in gathered:
+            job.done.set()
+
+    def _store(self, gathered: list[_Job]) -> None:
+        now = self._clock()
+        lanes: set[str] = set()
+        with self._database.write() as tx:
+            for job in gathered:
+                accepted = self._accept(tx, job, now)
+                job.ids = accepted.ids
+                lanes |= accepted.lanes
+            if tx.sqlite:
+                deliveries.wake(tx, lanes, now)
+        for job in gathered:
+            job.done.set()
+        if lanes:
+            self._wake(lanes, now)
+
+    def _accept(self, tx: Tx, job: _Job, now: datetime) -> alerts.Accepted:
+        source = sources.by_id(tx, job.source.id)
+        if source is None:
+            raise UnknownSource
+        return alerts.accept(tx, source, job.report, now, self._repeat)
+
+    def _wake(self, lanes: set[str], now: datetime) -> None:
+        """On PostgreSQL a transaction of its own: the accepting one must not wait for a lane that is being worked on.
+
+        What goes wrong here was answered already and is found by the worker's sweep.
+        """
+        try:
+            if not self._database.sqlite:
+                with self._database.write() as tx:
+                    deliveries.wake(tx, lanes, now)
+            self._wake_worker()
+        except Exception:
+            log.exception("the worker could not be woken; it will find the messages itself")

@@ -1,0 +1,793 @@
+"""DingTalk: group robots, the session webhook, the app's endpoints, and a client that types.
+
+Where the documentation leaves something open, the stand-in takes the strict side: the keyword must be in title and
+text, a list that should be a list must be one, every post to a robot counts towards its twenty a minute.
+Pages: https://open.dingtalk.com/document/development/custom-robots-send-group-messages,
+…/dingstart/customize-robot-security-settings, …/development/robot-message-type, …/development/receive-message.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import json
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import requests
+
+from bot.sandbox.wire import Answer, Request, json_answer
+from bot.sandbox.world import App, Event, Group, Person, Robot, World
+
+PER_MINUTE = 20
+PENALTY_S = 600.0
+MAX_BYTES = 20_000
+MAX_AT = 50
+MAX_PARAM_BYTES = 15_000
+MAX_RECEIVERS = 20
+MAX_SKEW_MS = 3_600_000
+TOKEN_TTL_S = 7200.0
+CALLS_PER_SECOND = 20
+CARD_KEY_MAX_BYTES = 100
+CARD_VALUE_MAX_BYTES = 1024
+
+Style = Literal["zh", "description", "en"]
+
+_STYLES: dict[Style, dict[str, str]] = {
+    "zh": {
+        "keyword": "错误描述:关键词不匹配;解决方案:请联系群管理员查看此机器人的关键词，并在发送的信息中包含此关键词;",
+        "sign": "错误描述:机器人发送签名不匹配;解决方案:请确认签名和生成签名的时间戳必须都放在调用的网址中，"
+        "请确认机器人的密钥加密和填写正确;",
+        "timestamp": "错误描述:机器人发送签名过期;解决方案:签名生成时间和发送时间请保持在 timestampms 以内;",
+        "ip": "错误描述:ip {ip} 不在白名单之中;解决方案:请联系群管理员查看此机器人的 ip 白名单;",
+        "size": "错误描述: body 大小不合法;解决方案:请保持大小在 20000bytes 以内;",
+    },
+    "description": {
+        "keyword": "description:关键词不匹配;solution:请联系群管理员查看此机器人的关键词，"
+        "并在发送的信息中包含此关键词;",
+        "sign": "description:机器人发送签名不匹配;solution:请确认签名和生成签名的时间戳必须都放在调用的网址中，"
+        "请确认机器人的密钥加密和填写正确;",
+        "timestamp": "description:机器人发送签名过期;solution:签名生成时间和发送时间请保持在 timestampms 以内;",
+        "ip": "description:ip {ip} 不在白名单之中;solution:请联系群管理员查看此机器人的 ip 白名单;",
+        "size": "description: body 大小不合法;solution:请保持大小在 20000bytes 以内;",
+    },
+    "en": {
+        "keyword": "keywords not in content, more: [https://ding-doc.dingtalk.com/doc#/serverapi2/qf2nxq]",
+        "sign": "sign not match, more: [https://ding-doc.dingtalk.com/doc#/serverapi2/qf2nxq]",
+        "timestamp": "invalid timestamp, more: [https://ding-doc.dingtalk.com/doc#/serverapi2/qf2nxq]",
+        "ip": "ip {ip} not in whitelist, more: [https://ding-doc.dingtalk.com/doc#/serverapi2/qf2nxq]",
+        "size": "message too long, exceed 20000 bytes",
+    },
+}
+
+_USUAL_WORDS = {
+    "-1": "系统繁忙",
+    "130101": "send too fast, exceed 20 times per minute",
+    "410100": "发送速度太快而限流",
+    "90030": "webhook over limit",
+    "300005": "token is not exist",
+    "300001": "token is not exist",
+    "400013": "群已被解散",
+    "400101": "access_token不存在",
+    "400102": "机器人已停用",
+    "400105": "不支持的消息类型",
+    "400106": "机器人不存在",
+    "430101": "含有不安全的外链",
+    "430104": "含有不合适的内容",
+}
+
+_TRUSTED_LINK = re.compile(r"(?:https?|dingtalk|dtmd)://[^\s]+\Z", re.IGNORECASE)
+_MARKDOWN_LINK = re.compile(r"\]\(\s*([a-zA-Z][a-zA-Z0-9+.-]*):")
+
+
+def robot_sign(secret: str, timestamp: str) -> str:
+    """The base64 signature of a timestamp (as the text that was sent), before URL encoding; callbacks use the same."""
+    key = secret.encode()
+    return base64.b64encode(hmac.new(key, f"{timestamp}\n{secret}".encode(), hashlib.sha256).digest()).decode()
+
+
+class _Bad(Exception):
+    """A message that the platform refuses: code and words."""
+
+    def __init__(self, code: int, text: str = "") -> None:
+        self.code = code
+        self.text = text or _USUAL_WORDS.get(str(code), "")
+        super().__init__(self.text)
+
+
+def _old(code: int, text: str) -> Answer:
+    return json_answer({"errcode": code, "errmsg": text})
+
+
+def problem(status: int, code: str, text: str) -> Answer:
+    """A failure of the new API."""
+    return json_answer({"code": code, "requestid": secrets.token_hex(8).upper(), "message": text}, status)
+
+
+def _text_of(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise _Bad(40035, f"缺少参数 {name}")
+    return value
+
+
+def _link_of(value: Any, name: str) -> str:
+    url = _text_of(value, name)
+    if not _TRUSTED_LINK.match(url):
+        raise _Bad(430101)
+    return url
+
+
+def _items_of(value: Any, name: str) -> list[Mapping[str, Any]]:
+    if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
+        raise _Bad(40035, f"缺少参数 {name}")
+    return value
+
+
+def _no_bad_link(markdown: str) -> None:
+    if any(scheme.lower() not in ("http", "https", "dingtalk", "dtmd") for scheme in _MARKDOWN_LINK.findall(markdown)):
+        raise _Bad(430101)
+
+
+def message_texts(message: Mapping[str, Any]) -> list[str]:
+    """The texts of a message in which a keyword is looked for, after checking its whole form; raises `_Bad`."""
+    kind = message.get("msgtype")
+    if not isinstance(kind, str):
+        raise _Bad(40035, "缺少参数 msgtype")
+    if kind not in ("text", "link", "markdown", "actionCard", "feedCard"):
+        raise _Bad(400105)
+    part = message.get(kind)
+    if not isinstance(part, dict):
+        raise _Bad(40035, f"缺少参数 {kind}")
+    _check_at(message)
+    if "msgUuid" in message and not isinstance(message["msgUuid"], str):
+        raise _Bad(40035, "不合法的参数 msgUuid")
+    if kind == "text":
+        return [_text_of(part.get("content"), "text.content")]
+    if kind == "feedCard":
+        titles = []
+        for item in _items_of(part.get("links"), "feedCard.links"):
+            titles.append(_text_of(item.get("title"), "title"))
+            _link_of(item.get("messageURL"), "messageURL")
+            _link_of(item.get("picURL"), "picURL")
+        return [" ".join(titles)]
+    title, text = _text_of(part.get("title"), f"{kind}.title"), _text_of(part.get("text"), f"{kind}.text")
+    if kind == "link":
+        _link_of(part.get("messageUrl"), "link.messageUrl")
+    else:
+        _no_bad_link(text)
+    if kind == "actionCard":
+        _check_buttons(part)
+    return [title, text]
+
+
+def _check_at(message: Mapping[str, Any]) -> None:
+    at = message.get("at", {})
+    if not isinstance(at, dict):
+        raise _Bad(40035, "不合法的参数 at")
+    count = 0
+    for name in ("atMobiles", "atUserIds"):
+        people = at.get(name, [])
+        if not isinstance(people, list) or not all(isinstance(one, str) for one in people):
+            raise _Bad(40035, f"不合法的参数 {name}")
+        count += len(people)
+    if not isinstance(at.get("isAtAll", False), bool):
+        raise _Bad(40035, "不合法的参数 isAtAll")
+    if count > MAX_AT:
+        raise _Bad(40035, "at 人数超过 50")
+
+
+def _check_buttons(card: Mapping[str, Any]) -> None:
+    for name in ("btnOrientation", "hideAvatar"):
+        if card.get(name, "0") not in ("0", "1"):
+            raise _Bad(40035, f"不合法的参数 {name}")
+    if "singleTitle" in card or "singleURL" in card:
+        _text_of(card.get("singleTitle"), "singleTitle")
+        _link_of(card.get("singleURL"), "singleURL")
+        return
+    for button in _items_of(card.get("btns"), "btns"):
+        _text_of(button.get("title"), "btns.title")
+        _link_of(button.get("actionURL"), "btns.actionURL")
+
+
+_PARAMS: dict[str, tuple[str, ...]] = {
+    "sampleText": ("content",),
+    "sampleMarkdown": ("title", "text"),
+    "sampleLink": ("title", "text", "messageUrl", "picUrl"),
+    "sampleImageMsg": ("photoURL",),
+    "sampleActionCard": ("title", "text", "singleTitle", "singleURL"),
+    **{
+        f"sampleActionCard{n}": (
+            "title",
+            "text",
+            *(f"actionTitle{i}" for i in range(1, n + 1)),
+            *(f"actionURL{i}" for i in range(1, n + 1)),
+        )
+        for n in range(2, 6)
+    },
+    "sampleActionCard6": ("title", "text", "buttonTitle1", "buttonUrl1", "buttonTitle2", "buttonUrl2"),
+}
+
+
+class DingTalk:
+    """`oapi.dingtalk.com` and `api.dingtalk.com` on one address; their paths differ.
+
+    style      wording of the security refusals: today's, that of 2022, the old English one
+    monthly    messages by webhook that the whole organisation may send in a calendar month, None: any number
+    templates  ids of published card templates
+    """
+
+    name = "dingtalk"
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.style: Style = "zh"
+        self.monthly: int | None = None
+        self.templates: set[str] = set()
+        self._routes: dict[tuple[str, str], Callable[[Request, App], Answer]] = {
+            ("POST", "/v1.0/robot/oToMessages/batchSend"): self._batch_send,
+            ("POST", "/v1.0/robot/groupMessages/send"): self._group_send,
+            ("POST", "/v1.0/card/instances/createAndDeliver"): self._create_card,
+            ("PUT", "/v1.0/card/instances"): self._update_card,
+        }
+
+    def owns(self, request: Request) -> bool:
+        return request.path.startswith(("/robot/", "/v1.0/"))
+
+    def keys(self, request: Request) -> tuple[str, ...]:
+        robot = (f"dingtalk:{request.query.get('access_token', '')}",) if request.path == "/robot/send" else ()
+        return (*robot, f"dingtalk:{request.path}", "dingtalk")
+
+    def refusal(self, code: str | int, text: str) -> Answer:
+        """Numbers get the old API's shape, words the new one's (HTTP 400, or 403 and 500 where those are known)."""
+        word = str(code)
+        if word.lstrip("-").isdigit():
+            return _old(int(word), text or _USUAL_WORDS.get(word, _STYLES[self.style]["keyword"]))
+        status = 403 if word.startswith("Forbidden.") else 500 if word.startswith("system.") else 400
+        return problem(status, word, text or word)
+
+    def answer(self, request: Request) -> Answer:
+        if request.path == "/robot/send":
+            return self._robot_send(request)
+        if request.path == "/robot/sendBySession":
+            return self._session_send(request)
+        if request.path == "/v1.0/oauth2/accessToken":
+            return self._access_token(request)
+        if request.path.startswith("/robot/"):
+            return _old(404, "请求的URI地址不存在")
+        if request.path not in {path for _, path in self._routes}:
+            return problem(
+                404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method."
+            )
+        handler = self._routes.get((request.method, request.path))
+        if handler is None:
+            return problem(405, "UnsupportedHTTPMethod", "Specified method is not supported.")
+        app = self._app_of(request)
+        if app is None:
+            return problem(400, "InvalidAuthentication", "不合法的access_token")
+        if self.world.hits(f"dingtalk:{app.client_id}{request.path}", 1.0) >= CALLS_PER_SECOND:
+            return problem(403, "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "应用调用该接口的QPS超限")
+        self.world.hit(f"dingtalk:{app.client_id}{request.path}")
+        if request.content_type != "application/json":
+            return problem(415, "UnsupportedContentType", "Specified content type is not supported.")
+        return handler(request, app)
+
+    def expire_tokens(self) -> None:
+        """Every access token given out so far is void from now on."""
+        for app in self.world.apps:
+            self.world.remember(f"dingtalk:token:{app.client_id}", None)
+
+    # -- robots
+
+    def _robot_send(self, request: Request) -> Answer:
+        token = request.query.get("access_token", "")
+        robot = self.world.robot("dingtalk", token)
+        group = robot.group if robot else ""
+        try:
+            message, texts = self._checked(request, token, robot)
+        except _Bad as bad:
+            self.world.happen("refused", "dingtalk", group, _shown(request), robot=token, note=str(bad.code))
+            return _old(bad.code, bad.text)
+        uuid = message.get("msgUuid")
+        if uuid is not None:
+            key = f"dingtalk:uuid:{token}:{uuid}"
+            if self.world.recall(key):
+                self.world.happen("repeat", "dingtalk", group, message, robot=token)
+                return _old(0, "ok")
+            self.world.remember(key, True)
+        self.world.happen("card", "dingtalk", group, message, robot=token, note=texts[0][:80])
+        return _old(0, "ok")
+
+    def _checked(self, request: Request, token: str, robot: Robot | None) -> tuple[dict[str, Any], list[str]]:
+        """The message and its texts; raises `_Bad` in the order in which the platform looks."""
+        if request.method != "POST":
+            raise _Bad(43002, "需要POST请求")
+        if not token:
+            raise _Bad(40035, "缺少参数 access_token")
+        if robot is None:
+            raise _Bad(300005)
+        if not robot.enabled:
+            raise _Bad(400102)
+        if self.world.group("dingtalk", robot.group) is None:
+            raise _Bad(400013)
+        if request.content_type != "application/json":
+            raise _Bad(43004, "无效的HTTP HEADER Content-Type")
+        self._check_rate(token)
+        words = _STYLES[self.style]
+        if len(request.body) > MAX_BYTES:
+            raise _Bad(460101, words["size"])
+        try:
+            message = request.json()
+        except ValueError:
+            message = None
+        if not isinstance(message, dict) or not message:
+            raise _Bad(40035, "缺少参数 json")
+        self._check_sender(robot, request)
+        texts = message_texts(message)
+        if robot.keywords and not all(any(word in text for word in robot.keywords) for text in texts):
+            raise _Bad(310000, words["keyword"])
+        self._check_month()
+        return message, texts
+
+    def _check_rate(self, token: str) -> None:
+        now = self.world.now()
+        if (self.world.recall(f"dingtalk:penalty:{token}") or 0.0) > now:
+            raise _Bad(130101)
+        if self.world.hits(f"dingtalk:robot:{token}", 60.0) >= PER_MINUTE:
+            self.world.remember(f"dingtalk:penalty:{token}", now + PENALTY_S)
+            raise _Bad(130101)
+        self.world.hit(f"dingtalk:robot:{token}")
+
+    def _check_sender(self, robot: Robot, request: Request) -> None:
+        words = _STYLES[self.style]
+        if robot.addresses and not any(
+            ipaddress.ip_address(request.client) in ipaddress.ip_network(allowed, strict=False)
+            for allowed in robot.addresses
+        ):
+            raise _Bad(310000, words["ip"].format(ip=request.client))
+        if not robot.secret:
+            return
+        stamp, sign = request.query.get("timestamp", ""), request.query.get("sign", "")
+        if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 15):
+            raise _Bad(310000, words["sign"])
+        if abs(round(self.world.now() * 1000) - int(stamp)) > MAX_SKEW_MS:
+            raise _Bad(310000, words["timestamp"])
+        if not hmac.compare_digest(robot_sign(robot.secret, stamp).encode(), sign.encode()):
+            raise _Bad(310000, words["sign"])
+
+    def _check_month(self) -> None:
+        if self.monthly is None:
+            return
+        month = datetime.fromtimestamp(self.world.now(), UTC) + timedelta(hours=8)
+        key = f"dingtalk:month:{month:%Y-%m}"
+        used = self.world.recall(key) or 0
+        if used >= self.monthly:
+            raise _Bad(90030)
+        self.world.remember(key, used + 1)
+
+    def _session_send(self, request: Request) -> Answer:
+        word = request.query.get("session", "")
+        session = self.world.session(word)
+        place = session.conversation if session else ""
+        try:
+            if request.method != "POST":
+                raise _Bad(43002, "需要POST请求")
+            if not word:
+                raise _Bad(40035, "缺少参数 session")
+            if session is None or session.until <= self.world.now():
+                raise _Bad(300001, "session 不存在")
+            if request.content_type != "application/json":
+                raise _Bad(43004, "无效的HTTP HEADER Content-Type")
+            if len(request.body) > MAX_BYTES:
+                raise _Bad(460101, _STYLES[self.style]["size"])
+            try:
+                message = request.json()
+            except ValueError:
+                message = None
+            if not isinstance(message, dict) or not message:
+                raise _Bad(40035, "缺少参数 json")
+            message_texts(message)
+        except _Bad as bad:
+            self.world.happen("refused", "dingtalk", place, _shown(request), note=str(bad.code))
+            return _old(bad.code, bad.text)
+        self.world.happen("say", "dingtalk", place, message, person=session.person)
+        return _old(0, "ok")
+
+    # -- the app
+
+    def _access_token(self, request: Request) -> Answer:
+        body = _object_of(request)
+        if request.method != "POST" or request.content_type != "application/json" or body is None:
+            return problem(400, "invalidParameter", "请求参数不合法")
+        client_id, secret = body.get("appKey"), body.get("appSecret")
+        app = self.world.app("dingtalk", client_id) if isinstance(client_id, str) else None
+        if app is None or not isinstance(secret, str) or not _same(app.client_secret, secret):
+            return problem(400, "invalidClientIdOrSecret", "无效的clientId或者clientSecret")
+        now = self.world.now()
+        token, until = self.world.recall(f"dingtalk:token:{client_id}") or ("", 0.0)
+        if until <= now:
+            token = secrets.token_hex(16)
+        self.world.remember(f"dingtalk:token:{client_id}", (token, now + TOKEN_TTL_S))
+        return json_answer({"accessToken": token, "expireIn": int(TOKEN_TTL_S)})
+
+    def _app_of(self, request: Request) -> App | None:
+        given = request.headers.get("x-acs-dingtalk-access-token", "")
+        for app in self.world.apps:
+            if app.platform != "dingtalk":
+                continue
+            token, until = self.world.recall(f"dingtalk:token:{app.client_id}") or ("", 0.0)
+            if token and _same(token, given) and until > self.world.now():
+                return app
+        return None
+
+    def _sample(self, body: Mapping[str, Any], app: App) -> tuple[dict[str, Any], Answer | None]:
+        """The message of `msgKey` and `msgParam`, or the answer that refuses it."""
+        if body.get("robotCode") != app.client_id:
+            return {}, problem(400, "invalidParameter.robotCode.auth", "robotCode与应用不匹配")
+        key, param = body.get("msgKey"), body.get("msgParam")
+        wanted = _PARAMS.get(key) if isinstance(key, str) else None
+        if wanted is None:
+            return {}, problem(400, "invalidParameter.msgKey.invalid", "msgKey不合法")
+        if not isinstance(param, str):
+            return {}, problem(400, "invalidParameter.msgParam.invalid", "msgParam不是字符串")
+        if len(param.encode("utf-8", "replace")) > MAX_PARAM_BYTES:
+            return {}, problem(400, "invalidParameter.msgParam.tooLong", "msgParam过长")
+        try:
+            values = json.loads(param)
+        except (ValueError, RecursionError):
+            values = None
+        if not isinstance(values, dict) or not all(
+            isinstance(values.get(name), str) and (values[name] or name == "picUrl") for name in wanted
+        ):
+            return {}, problem(400, "invalidParameter.msgParam.invalid", f"msgParam缺少 {'、'.join(wanted)}")
+        return {"msgKey": key, "msgParam": values}, None
+
+    def _batch_send(self, request: Request, app: App) -> Answer:
+        body = _object_of(request)
+        if body is None:
+            return problem(400, "invalidParameter", "请求参数不合法")
+        message, refused = self._sample(body, app)
+        if refused is not None:
+            return self._refused(request, refused)
+        ids = body.get("userIds")
+        if not isinstance(ids, list) or not ids or not all(isinstance(one, str) and one for one in ids):
+            return self._refused(request, problem(400, "staffId.notExisted", "userIds不合法"))
+        if len(ids) > MAX_RECEIVERS:
+            return self._refused(request, problem(400, "too.many.people", "一次最多20人"))
+        invalid, controlled = [], []
+        for staff in dict.fromkeys(ids):
+            person = self.world.person("dingtalk", staff)
+            if person is None or (app.corp and person.corp != app.corp):
+                invalid.append(staff)
+            elif not person.reachable:
+                controlled.append(staff)
+            else:
+                self.world.happen("say", "dingtalk", person.chat, message, person=staff)
+        return json_answer(
+            {
+                "processQueryKey": secrets.token_urlsafe(16),
+                "invalidStaffIdList": invalid,
+                "flowControlledStaffIdList": controlled,
+            }
+        )
+
+    def _group_send(self, request: Request, app: App) -> Answer:
+        body = _object_of(request)
+        if body is None:
+            return problem(400, "invalidParameter", "请求参数不合法")
+        message, refused = self._sample(body, app)
+        if refused is not None:
+            return self._refused(request, refused)
+        place = body.get("openConversationId")
+        group = self.world.group("dingtalk", place) if isinstance(place, str) else None
+        if group is None:
+            return self._refused(request, problem(400, "invalid.openConversationId", "openConversationId不合法"))
+        if not group.bot:
+            return self._refused(request, problem(400, "robot.not.in.group", "机器人不在群内"))
+        self.world.happen("say", "dingtalk", group.id, message)
+        return json_answer({"processQueryKey": secrets.token_urlsafe(16)})
+
+    def _refused(self, request: Request, refused: Answer) -> Answer:
+        note = str(json.loads(refused.body)["code"])
+        self.world.happen("refused", "dingtalk", "", _shown(request), note=note)
+        return refused
+
+    # -- interactive cards
+
+    def _create_card(self, request: Request, app: App) -> Answer:
+        body = _object_of(request)
+        if body is None:
+            return problem(400, "invalidParameter", "请求参数不合法")
+        track, values = body.get("outTrackId"), _card_values(body.get("cardData"))
+        if not isinstance(track, str) or not track or values is None:
+            return self._refused(request, problem(400, "param.error", "outTrackId和cardData不合法"))
+        if body.get("cardTemplateId") not in self.templates:
+            return self._refused(request, problem(400, "param.templateNotExist", "卡片模板不存在"))
+        if self.world.recall(f"dingtalk:card:{track}") is not None:
+            return self._refused(request, problem(400, "param.cardAlreadyExist", "卡片已存在"))
+        space = body.get("openSpaceId")
+        match = re.fullmatch(r"dtv1\.card//(IM_GROUP|IM_ROBOT)\.(.+)", space) if isinstance(space, str) else None
+        if match is None:
+            return self._refused(request, problem(400, "param.openSpaceIdInvalid", "openSpaceId不合法"))
+        kind, where = match[1], match[2]
+        model = body.get("imGroupOpenDeliverModel" if kind == "IM_GROUP" else "imRobotOpenDeliverModel")
+        place, person, trouble = "", "", ""
+        if kind == "IM_GROUP":
+            group = self.world.group("dingtalk", where)
+            place, trouble = (group.id, "") if group and group.bot else ("", "机器人不在群内")
+        else:
+            somebody = self.world.person("dingtalk", where)
+            place, person, trouble = (somebody.chat, somebody.id, "") if somebody else ("", "", "用户不存在")
+        if not isinstance(model, dict) or model.get("robotCode") != app.client_id:
+            trouble = "robotCode不合法"
+        if not trouble:
+            self.world.remember(f"dingtalk:card:{track}", (place, person, values))
+            self.world.happen("say", "dingtalk", place, {"card": track, "values": values}, person=person)
+        delivered = {
+            "spaceType": kind,
+            "spaceId": where,
+            "success": not trouble,
+            "carrierId": "" if trouble else secrets.token_urlsafe(8),
+            "errorMsg": trouble,
+        }
+        return json_answer({"success": True, "result": {"outTrackId": track, "deliverResults": [delivered]}})
+
+    def _update_card(self, request: Request, app: App) -> Answer:  # noqa: ARG002  (same shape as the other routes)
+        body = _object_of(request)
+        if body is None:
+            return problem(400, "invalidParameter", "请求参数不合法")
+        track, data, private = body.get("outTrackId"), body.get("cardData"), body.get("privateData")
+        known = self.world.recall(f"dingtalk:card:{track}")
+        if known is None:
+            return self._refused(request, problem(400, "param.cardNotExist", "卡片不存在"))
+        if not data and not private:
+            return self._refused(request, problem(400, "param.cardDataAndPrivateDataBothEmpty", "卡片数据为空"))
+        place, person, values = known
+        if data:
+            new = _card_values(data)
+            if new is None:
+                return self._refused(request, problem(400, "param.error", "cardData不合法"))
+            options = body.get("cardUpdateOptions")
+            by_key = isinstance(options, dict) and options.get("updateCardDataByKey") is True
+            values = {**values, **new} if by_key else new
+        self.world.remember(f"dingtalk:card:{track}", (place, person, values))
+        self.world.happen("say", "dingtalk", place, {"card": track, "values": values}, person=person, note="update")
+        return json_answer({"success": True, "result": True})
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode("utf-8", "replace"))
+
+
+def _object_of(request: Request) -> dict[str, Any] | None:
+    try:
+        value = request.json()
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _shown(request: Request) -> Any:
+    """The body for the log of refusals: as JSON where it is some, else as text."""
+    try:
+        return request.json()
+    except ValueError:
+        return request.body[:2000].decode("utf-8", "replace")
+
+
+def _card_values(data: Any) -> dict[str, str] | None:
+    """`cardParamMap` when all of it is text within the limits, else None."""
+    values = data.get("cardParamMap") if isinstance(data, dict) else None
+    if not isinstance(values, dict):
+        return None
+    for key, value in values.items():
+        if not isinstance(value, str) or len(key.encode()) > CARD_KEY_MAX_BYTES:
+            return None
+        if len(value.encode("utf-8", "replace")) > CARD_VALUE_MAX_BYTES:
+            return None
+    return values
+
+
+# -- a person's client
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What became of something typed.
+
+    delivered   the platform passed it on to the bot (not: it answered well)
+    status      HTTP status of the service's answer, 0 when nothing was passed on or it went through the stream
+    answer      body of that answer
+    body        the callback's body
+    """
+
+    delivered: bool
+    status: int
+    answer: bytes
+    body: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def message_id(self) -> str:
+        return str(self.body.get("msgId", ""))
+
+
+class DingTalkClient:
+    """Types on behalf of people and passes it on to the bot, as DingTalk does.
+
+    service_url  where our service listens; callbacks go to `<service_url>/dingtalk/messages`
+    app          credentials; its secret signs the callbacks
+    push         passes the body through the Stream gateway instead of HTTP, returning whether a client took it
+    """
+
+    def __init__(
+        self,
+        world: World,
+        service_url: str,
+        app: App,
+        *,
+        push: Callable[[dict[str, Any]], bool] | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        self.world = world
+        self.service_url = service_url.rstrip("/")
+        self.app = app
+        self.push = push
+        self.timeout_s = timeout_s
+        self._http = requests.Session()
+        self._http.trust_env = False
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def type(
+        self,
+        person_id: str,
+        text: str,
+        *,
+        group: str = "",
+        mention: bool = True,
+        others: tuple[str, ...] = (),
+        message_id: str = "",
+        shape: Literal["text", "content", "richText", "errorCode", "picture"] = "text",
+        staff_id: bool = True,
+        number_type: bool = False,
+        session: bool = True,
+        skew_ms: int = 0,
+        sign: str | None = None,
+        secret: str | None = None,
+        header_case: Literal["lower", "title", "upper"] = "lower",
+    ) -> Posted:
+        """A person says `text` in that group (`group` "": one-to-one) and the platform passes it on.
+
+        mention      the bot is mentioned; in a group nothing else is passed on
+        others       staff ids of other people mentioned
+        message_id   say the same message again instead of a new one
+        shape        `content`: text at the top level; `richText`: text and a picture; `errorCode`: over quota, no text
+        staff_id     False: the platform does not say who it is (outsider, app not published)
+        number_type  conversationType as a number
+        session      False: without a sessionWebhook
+        skew_ms      the signature's time, off by so much
+        sign, secret a forged signature; a wrong secret to sign with
+        """
+        person = self.world.person("dingtalk", person_id)
+        if person is None:
+            raise LookupError(f"nobody called {person_id!r} on dingtalk")
+        place = self._place(person, group)
+        self.world.happen("typed", "dingtalk", place if isinstance(place, str) else place.id, text, person=person_id)
+        if isinstance(place, Group) and (not mention or not place.bot):
+            return Posted(False, 0, b"")
+        body = self._body(person, place, text, others, message_id, shape)
+        if not staff_id:
+            body.pop("senderStaffId", None)
+        if number_type:
+            body["conversationType"] = int(body["conversationType"])
+        if not session:
+            body.pop("sessionWebhook", None)
+            body.pop("sessionWebhookExpiredTime", None)
+        return self.post(body, skew_ms=skew_ms, sign=sign, secret=secret, header_case=header_case)
+
+    def again(self, posted: Posted) -> Posted:
+        """The platform delivers the same message once more: same body, same msgId, fresh signature."""
+        return self.post(posted.body)
+
+    def post(
+        self,
+        body: dict[str, Any],
+        *,
+        skew_ms: int = 0,
+        sign: str | None = None,
+        secret: str | None = None,
+        header_case: Literal["lower", "title", "upper"] = "lower",
+    ) -> Posted:
+        """Pass any callback body on, signed or forged as asked; a message in the answer is said in the conversation."""
+        if self.push is not None:
+            return Posted(self.push(body), 0, b"", body)
+        stamp = str(round(self.world.now() * 1000) + skew_ms)
+        right = robot_sign(self.app.client_secret if secret is None else secret, stamp)
+        headers = {"timestamp": stamp, "sign": right if sign is None else sign}
+        cased = {getattr(name, header_case)(): value for name, value in headers.items()}
+        answer = self._http.post(
+            f"{self.service_url}/dingtalk/messages",
+            data=json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"),
+            headers={"Content-Type": "application/json; charset=utf-8", **cased},
+            timeout=self.timeout_s,
+            allow_redirects=False,
+        )
+        if answer.status_code == 200:
+            self._take_reply(answer.content, str(body.get("conversationId", "")), str(body.get("senderStaffId", "")))
+        return Posted(True, answer.status_code, answer.content, body)
+
+    def answers(self, conversation: str, after: int = 0) -> list[Event]:
+        """What the bot said in that conversation since event number `after`."""
+        return [event for event in self.world.said(conversation) if event.seq > after]
+
+    def _place(self, person: Person, group: str) -> Group | str:
+        if not group:
+            return person.chat
+        place = self.world.group("dingtalk", group)
+        if place is None:
+            raise LookupError(f"no group {group!r} on dingtalk")
+        return place
+
+    def _body(
+        self, person: Person, place: Group | str, text: str, others: tuple[str, ...], message_id: str, shape: str
+    ) -> dict[str, Any]:
+        at_ms = round(self.world.now() * 1000)
+        conversation = place.id if isinstance(place, Group) else place
+        word, until = self.world.open_session(conversation, person.id)
+        bot = "$:LWCP_v1:$encBot"
+        body: dict[str, Any] = {
+            "msgId": message_id or self.world.new_id("msg") + "==",
+            "createAt": at_ms,
+            "conversationType": "2" if isinstance(place, Group) else "1",
+            "conversationId": conversation,
+            "senderId": f"$:LWCP_v1:$enc{person.id}",
+            "senderNick": person.name,
+            "senderStaffId": person.id,
+            "senderCorpId": person.corp,
+            "senderPlatform": "Mac",
+            "isAdmin": False,
+            "chatbotCorpId": self.app.corp or person.corp,
+            "chatbotUserId": bot,
+            "robotCode": self.app.client_id,
+            "openThreadId": conversation,
+            "sessionWebhook": f"https://oapi.dingtalk.com/robot/sendBySession?session={word}",
+            "sessionWebhookExpiredTime": round(until * 1000),
+        }
+        said = text
+        if isinstance(place, Group):
+            body |= {"conversationTitle": place.title, "isInAtList": True}
+            body["atUsers"] = [{"dingtalkId": bot}] + [
+                {"dingtalkId": f"$:LWCP_v1:$enc{other}", "staffId": other} for other in others
+            ]
+            said = f" {text}"  # the bot's mention is taken out, the blank after it stays
+        if shape == "errorCode":
+            return body | {"errorCode": 20001, "errorMessage": "webhook over limit"}
+        if shape == "richText":
+            parts = [{"text": said}, {"type": "picture", "downloadCode": "dl0001"}]
+            return body | {"msgtype": "richText", "content": {"richText": parts}}
+        if shape == "picture":
+            return body | {"msgtype": "picture", "content": {"downloadCode": "dl0001"}}
+        if shape == "content":
+            return body | {"msgtype": "text", "content": said}
+        return body | {"msgtype": "text", "text": {"content": said}}
+
+    def _take_reply(self, content: bytes, conversation: str, person: str) -> None:
+        try:
+            reply = json.loads(content)
+        except ValueError:
+            return
+        if not isinstance(reply, dict) or "msgtype" not in reply or reply["msgtype"] == "empty":
+            return
+        try:
+            message_texts(reply)
+        except _Bad as bad:
+            self.world.happen("refused", "dingtalk", conversation, reply, note=str(bad.code))
+            return
+        self.world.happen("say", "dingtalk", conversation, reply, person=person)

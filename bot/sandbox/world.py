@@ -1,0 +1,465 @@
+"""The pretend world behind the stand-ins: groups, robots, people, phones, mailboxes, and a log of all that happened.
+
+One lock guards everything; a stand-in handles one request completely while it holds it (`with world.lock`), so that a
+limit and the message that it counts are one step. Times are epoch seconds of the clock given at the start.
+
+Places, as used in `Event.place`, `fault` and the queries:
+
+    group or one-to-one chat   its conversation id (`cidOnCall==`)
+    phone, mailbox, ARMS       the E.164 number, the address, the integration key
+
+Fault keys are `<platform>:<what>`: a robot's token, an endpoint's path, a phone number, a mailbox, or nothing for the
+whole platform: `dingtalk:tok1`, `dingtalk:/v1.0/oauth2/accessToken`, `sms:+8613800138000`, `mail:a@example.com`,
+`wecom`. The platforms are dingtalk, wecom, lark, slack, arms, sms, mail.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["card", "say", "typed", "sms", "mail", "alert", "refused", "repeat"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    kind      card     a robot posted into a group by its webhook
+              say      the app's bot said something in a group or one-to-one
+              typed    a person said something
+              sms      a text message reached a phone       body: {"text", "sign", "template", "params", "out_id"}
+              mail     a mail reached a mailbox             body: {"from", "subject", "plain", "html", "headers", "raw"}
+              alert    ARMS took an event
+              refused  a stand-in refused a request; `note` is the code it answered with
+              repeat   the platform recognised a request as one that it had carried out already
+    place     where (see the module); for "refused" whatever of it was known
+    body      the message as the platform's client gets it: the posted JSON without signature members
+    person    id of who said it ("typed") or whom it is for ("say", one-to-one)
+    robot     token of the robot ("card")
+    """
+
+    seq: int
+    at: float
+    kind: Kind
+    platform: str
+    place: str
+    body: Any
+    person: str = ""
+    robot: str = field(default="", repr=False)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Robot:
+    """A group robot with a webhook, as its settings page would show it.
+
+    keywords   one of them must be in every message, empty: not checked
+    secret     every message must be signed with it, empty: not checked
+    addresses  allowed senders as IPv4 addresses or networks, empty: everybody
+    enabled    False: switched off by an admin
+    """
+
+    platform: str
+    token: str = field(repr=False)
+    group: str
+    name: str = "robot"
+    secret: str = field(default="", repr=False)
+    keywords: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group chat; `members` are person ids. `bot` False: the app's bot was not added to it."""
+
+    platform: str
+    id: str
+    title: str
+    members: frozenset[str] = frozenset()
+    bot: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody on a platform. `id` is what the platform calls the user inside `corp` (DingTalk: the staff id).
+
+    chat       conversation id of this person's one-to-one chat with the bot
+    reachable  False: the platform will not deliver to this person now (flow control)
+    """
+
+    platform: str
+    id: str
+    name: str
+    corp: str
+    chat: str
+    reachable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """An app of the organisation: credentials of our bot on that platform."""
+
+    platform: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    corp: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A sessionWebhook that is open until `until` (epoch seconds)."""
+
+    conversation: str
+    person: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Answer in the platform's own shape with this code; `text` "" takes the platform's usual words."""
+
+    code: str | int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Answer with this HTTP status and plain text, as a broken server does."""
+
+    status: int = 500
+    text: str = "upstream error"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Answer with an HTML page, as a proxy or a login wall does."""
+
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class X5:
+    """DingTalk's gateway has banned the caller: an answer without any errcode, as JSON or as a page."""
+
+    page: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """Carry the request out, then hold the answer back for so many seconds, or until the event is set; 30 s at most."""
+
+    until: float | threading.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Cut the connection before the request is carried out, or (`after`) when it was: only the answer is lost."""
+
+    after: bool = False
+
+
+Fault = Refused | Broken | Page | X5 | Slow | Drop
+
+
+@dataclass(slots=True)
+class _Script:
+    faults: deque[Fault]
+    forever: bool
+
+
+class World:
+    """See the module. Every public method may be called from any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self.lock = threading.RLock()
+        self._changed = threading.Condition(self.lock)
+        self._events: list[Event] = []
+        self._seq = 0
+        self._ids = itertools.count(1)
+        self._groups: dict[tuple[str, str], Group] = {}
+        self._people: dict[tuple[str, str], Person] = {}
+        self._robots: dict[tuple[str, str], Robot] = {}
+        self._apps: dict[tuple[str, str], App] = {}
+        self._sessions: dict[str, Session] = {}
+        self._scripts: dict[str, _Script] = {}
+        self._hits: dict[str, deque[float]] = {}
+        self._notes: dict[str, Any] = {}
+
+    # -- who and where
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self.clock()
+
+    def new_id(self, prefix: str) -> str:
+        """An id that this world has not given out before."""
+        return f"{prefix}{next(self._ids):06d}"
+
+    def add_group(
+        self, platform: str, group_id: str, title: str, members: Iterable[str] = (), *, bot: bool = True
+    ) -> Group:
+        """A group chat; adding it again replaces title and members."""
+        group = Group(platform, group_id, title, frozenset(members), bot)
+        with self.lock:
+            self._groups[platform, group_id] = group
+        return group
+
+    def add_robot(
+        self,
+        platform: str,
+        group_id: str,
+        token: str,
+        *,
+        name: str = "robot",
+        secret: str = "",
+        keywords: Iterable[str] = (),
+        addresses: Iterable[str] = (),
+    ) -> Robot:
+        """A robot with a webhook in that group (ARMS: an integration, whose group is its own key)."""
+        robot = Robot(platform, token, group_id, name, secret, tuple(keywords), tuple(addresses))
+        with self.lock:
+            self._robots[platform, token] = robot
+        return robot
+
+    def change_robot(self, platform: str, token: str, **changes: Any) -> Robot:
+        """The robot with some settings changed (`secret`, `keywords`, `addresses`, `enabled`)."""
+        with self.lock:
+            robot = dataclasses.replace(self._robots[platform, token], **changes)
+            self._robots[platform, token] = robot
+        return robot
+
+    def remove_robot(self, platform: str, token: str) -> None:
+        """The robot was thrown out of its group; its webhook is dead."""
+        with self.lock:
+            self._robots.pop((platform, token), None)
+
+    def add_person(
+        self, platform: str, person_id: str, name: str, corp: str, *, chat: str = "", reachable: bool = True
+    ) -> Person:
+        """Somebody who can talk to the bot and be reached one-to-one."""
+        person = Person(platform, person_id, name, corp, chat or f"{platform}-chat-{person_id}", reachable)
+        with self.lock:
+            self._people[platform, person_id] = person
+        return person
+
+    def remove_person(self, platform: str, person_id: str) -> None:
+        """This person left the organisation."""
+        with self.lock:
+            self._people.pop((platform, person_id), None)
+
+    def add_app(self, platform: str, client_id: str, client_secret: str, corp: str = "") -> App:
+        """Credentials that the platform's app endpoints (SMS: the cloud's API) accept from now on."""
+        app = App(platform, client_id, client_secret, corp)
+        with self.lock:
+            self._apps[platform, client_id] = app
+        return app
+
+    def open_session(self, conversation: str, person: str, ttl_s: float = 5400.0) -> tuple[str, float]:
+        """A new sessionWebhook of a conversation: (its session word, epoch seconds until which it works)."""
+        with self.lock:
+            word = self.new_id("5e55")
+            until = self.now() + ttl_s
+            self._sessions[word] = Session(conversation, person, until)
+        return word, until
+
+    def group(self, platform: str, group_id: str) -> Group | None:
+        with self.lock:
+            return self._groups.get((platform, group_id))
+
+    def robot(self, platform: str, token: str) -> Robot | None:
+        with self.lock:
+            return self._robots.get((platform, token))
+
+    def person(self, platform: str, person_id: str) -> Person | None:
+        with self.lock:
+            return self._people.get((platform, person_id))
+
+    def app(self, platform: str, client_id: str) -> App | None:
+        with self.lock:
+            return self._apps.get((platform, client_id))
+
+    def session(self, word: str) -> Session | None:
+        """The session, also an expired one."""
+        with self.lock:
+            return self._sessions.get(word)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        with self.lock:
+            return tuple(self._groups.values())
+
+    @property
+    def robots(self) -> tuple[Robot, ...]:
+        with self.lock:
+            return tuple(self._robots.values())
+
+    @property
+    def people(self) -> tuple[Person, ...]:
+        with self.lock:
+            return tuple(self._people.values())
+
+    @property
+    def apps(self) -> tuple[App, ...]:
+        with self.lock:
+            return tuple(self._apps.values())
+
+    # -- what happened
+
+    def happen(
+        self,
+        kind: Kind,
+        platform: str,
+        place: str,
+        body: Any,
+        *,
+        person: str = "",
+        robot: str = "",
+        note: str = "",
+    ) -> Event:
+        """Append to the log and wake everybody who waits."""
+        with self.lock:
+            self._seq += 1
+            event = Event(self._seq, self.now(), kind, platform, place, body, person, robot, note)
+            self._events.append(event)
+            self._changed.notify_all()
+        return event
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The whole log, oldest first."""
+        with self.lock:
+            return tuple(self._events)
+
+    @property
+    def last(self) -> int:
+        """Sequence number of the newest event, 0 at the start. Never goes back, not even by `clear`."""
+        with self.lock:
+            return self._seq
+
+    def after(self, seq: int) -> list[Event]:
+        """Events that are newer than that number, oldest first."""
+        with self.lock:
+            newer: list[Event] = []
+            for event in reversed(self._events):
+                if event.seq <= seq:
+                    break
+                newer.append(event)
+        newer.reverse()
+        return newer
+
+    def wait(self, after: int, timeout_s: float) -> list[Event]:
+        """The newer events as soon as there are any; an empty list after `timeout_s` seconds of real time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._seq > after, timeout_s)
+            return self.after(after)
+
+    def wait_for(self, wanted: Callable[[Event], bool], *, after: int = 0, timeout_s: float = 5.0) -> Event | None:
+        """The first event newer than `after` that is wanted, waiting for it; None when the time is over."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            for event in self.wait(after, max(0.0, deadline - time.monotonic())):
+                after = event.seq
+                if wanted(event):
+                    return event
+            if time.monotonic() >= deadline:
+                return None
+
+    def _of(self, kind: Kind, platform: str | None, place: str | None) -> list[Event]:
+        return [
+            event
+            for event in self.events
+            if event.kind == kind and platform in (None, event.platform) and place in (None, event.place)
+        ]
+
+    def cards(self, platform: str, place: str | None = None) -> list[Event]:
+        """What robots posted by webhook on that platform (in that group); for "arms" the events that it took."""
+        return self._of("alert" if platform == "arms" else "card", platform, place)
+
+    def said(self, conversation: str) -> list[Event]:
+        """What the app's bot said in that conversation, webhook cards not included."""
+        return self._of("say", None, conversation)
+
+    def sms(self, phone: str) -> list[Event]:
+        """Text messages that reached that E.164 number."""
+        return self._of("sms", None, phone)
+
+    def mail(self, address: str) -> list[Event]:
+        """Mails that reached that mailbox."""
+        return self._of("mail", None, address.lower())
+
+    def refusals(self, platform: str | None = None) -> list[Event]:
+        """What the stand-ins refused, scripted faults not included."""
+        return self._of("refused", platform, None)
+
+    def clear(self) -> None:
+        """Forget messages, limits, penalties and scripted faults; people, groups, robots and sessions stay."""
+        with self.lock:
+            self._events.clear()
+            self._scripts.clear()
+            self._hits.clear()
+            self._notes.clear()
+            self._changed.notify_all()
+
+    # -- faults
+
+    def fault(self, key: str, *faults: Fault, forever: bool = False) -> None:
+        """The next requests at that key are answered so, one each; with `forever` the last one stays.
+
+        No faults at all: the key works normally again.
+        """
+        with self.lock:
+            if faults:
+                self._scripts[key] = _Script(deque(faults), forever)
+            else:
+                self._scripts.pop(key, None)
+
+    def next_fault(self, *keys: str) -> Fault | None:
+        """What is scripted for the first of the keys that has something; for the stand-ins."""
+        with self.lock:
+            for key in keys:
+                script = self._scripts.get(key)
+                if script is None:
+                    continue
+                if script.forever and len(script.faults) == 1:
+                    return script.faults[0]
+                fault = script.faults.popleft()
+                if not script.faults:
+                    del self._scripts[key]
+                return fault
+        return None
+
+    # -- the platforms' own memory
+
+    def hits(self, key: str, per_s: float) -> int:
+        """How many `hit`s that key had in the last `per_s` seconds (a hit exactly that long ago is over)."""
+        with self.lock:
+            edge = self.now() - per_s
+            return sum(1 for at in self._hits.get(key, ()) if at > edge)
+
+    def hit(self, key: str, keep: int = 1000) -> None:
+        """Count one now; only the last `keep` are remembered."""
+        with self.lock:
+            times = self._hits.get(key)
+            if times is None or times.maxlen != keep:
+                times = self._hits[key] = deque(times or (), keep)
+            times.append(self.now())
+
+    def remember(self, key: str, value: Any) -> None:
+        """A platform's note to itself (a penalty's end, an idempotency key, a token)."""
+        with self.lock:
+            self._notes[key] = value
+
+    def recall(self, key: str) -> Any:
+        """The note, None when there is none."""
+        with self.lock:
+            return self._notes.get(key)

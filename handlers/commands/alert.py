@@ -1,0 +1,295 @@
+"""Alerts in chat: what is open, one alert with its deliveries, and who takes care of it; test cards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from handlers import alerts as rules
+from handlers import cards, names, outbox
+from handlers.addresses import channel_name
+from handlers.commands.contract import PAGE, Answers, Command, paged, said
+from handlers.commands.request import Form, Request
+from handlers.context import Answer, Context
+from handlers.document import Block, Document, Items, Paragraph, Table
+from handlers.errors import CommandError
+from handlers.outcomes import result
+from handlers.routing import targets
+from handlers.texts import Say, _, n_
+from handlers.times import local
+from storage import alerts, contacts, deliveries, groups, people
+from storage.alerts import AlertRow
+from storage.contacts import ContactRow, MethodRow
+
+ALL = frozenset({"all", "全部", "所有"})
+OPEN = frozenset({"open", "未恢复", "打开"})
+
+
+def _find(ctx: Context, request: Request, example: str) -> AlertRow:
+    if not request.numbers:
+        raise CommandError(_("The number of an alert is missing. Example: {example}", example=example))
+    row = alerts.by_id(ctx.tx, request.numbers[0])
+    if row is None:
+        raise CommandError(
+            _("There is no alert {number}. `alerts` shows what is open.", number=f"#{request.numbers[0]}")
+        )
+    return row
+
+
+def _who(ctx: Context, person_id: str | None) -> str:
+    if not person_id:
+        return ""
+    person = people.by_id(ctx.tx, person_id)
+    return person.name if person and person.name else person_id
+
+
+def list_(ctx: Context, request: Request) -> Answers:
+    words = [word for word in request.words if word.casefold() not in ALL | OPEN]
+    only_open = not any(word.casefold() in ALL for word in request.words)
+    group = None
+    if words:
+        group = groups.by_key(ctx.tx, names.key(" ".join(words)))
+        if group is None:
+            raise names.unknown("group", " ".join(words), groups.names(ctx.tx))
+    count, page = alerts.page(
+        ctx.tx, group_id=group.id if group else None, only_open=only_open, limit=PAGE, offset=ctx.offset
+    )
+    if not count:
+        return said(_("No alert is open.") if only_open else _("There are no alerts."))
+    rows = tuple(
+        (
+            f"#{row.id}",
+            cards.badge(row.status, row.severity),
+            row.title,
+            group_name or _("no group"),
+            local(row.starts_at or row.first_at, ctx.rules.zone),
+            _who(ctx, row.acked_by) or "–",
+        )
+        for row, group_name in page
+    )
+    title = n_("{n} open alert", "{n} open alerts", count) if only_open else n_("{n} alert", "{n} alerts", count)
+    header: tuple[Say, ...] = (_("No."), _("State"), _("Title"), _("Group"), _("Since"), _("Acknowledged"))
+    return paged(ctx, request, count, title, Table(header, rows))
+
+
+def show(ctx: Context, request: Request) -> Answers:
+    row = _find(ctx, request, "alert 42")
+    group = groups.by_id(ctx.tx, row.group_id) if row.group_id else None
+    document = cards.alert_document(
+        cards.reported(row),
+        row.id,
+        source=row.source_name,
+        group=group.name if group else "",
+        zone=ctx.rules.zone,
+        acked_by=_who(ctx, row.acked_by) or None,
+    )
+    more: list[Block] = []
+    if row.repeats:
+        times = n_("{n} time", "{n} times", row.repeats)
+        last = local(row.last_at, ctx.rules.zone)
+        more.append(Paragraph(_("Reported again {times}, last at {time}.", times=times, time=last)))
+    notes = alerts.notes(ctx.tx, row.id)
+    if notes:
+        more.append(Items(tuple(f"{local(n.at, ctx.rules.zone)} {_who(ctx, n.person)}: {n.text}" for n in notes)))
+    owed = deliveries.of_alert(ctx.tx, row.id)
+    if owed:
+        header: tuple[Say, ...] = (_("No."), _("Contact"), _("Channel"), _("Result"))
+        more.append(
+            Table(
+                header,
+                tuple(
+                    (
+                        str(one.id),
+                        one.contact_name,
+                        _("{channel} {address}", channel=channel_name(one.channel), address=one.masked),
+                        result(one),
+                    )
+                    for one in owed[-PAGE:]
+                ),
+            )
+        )
+    else:
+        more.append(Paragraph(_("It reached nobody: its group has no active address.")))
+    return [Answer(_extended(document, more))]
+
+
+def _extended(document: Document, more: list[Block]) -> Document:
+    return replace(document, blocks=(*document.blocks, *more))
+
+
+def ack(ctx: Context, request: Request) -> Answers:
+    row = _find(ctx, request, "ack 42")
+    if row.status == "resolved":
+        raise CommandError(_("Alert {number} is over already.", number=f"#{row.id}"))
+    if row.acked_by:
+        return said(
+            _(
+                "Alert {number} was acknowledged by {who} at {time}.",
+                number=f"#{row.id}",
+                who=_who(ctx, row.acked_by),
+                time=local(row.acked_at or ctx.now, ctx.rules.zone),
+            )
+        )
+    alerts.change(ctx.tx, row.id, acked_by=ctx.person.id, acked_at=ctx.now)
+    ctx.log("ack", f"#{row.id} {row.title}")
+    return said(
+        _(
+            "{who} has alert {number}: {title}",
+            who=ctx.person.name or ctx.person.id,
+            number=f"#{row.id}",
+            title=row.title,
+        )
+    )
+
+
+def unack(ctx: Context, request: Request) -> Answers:
+    row = _find(ctx, request, "unack 42")
+    if not row.acked_by:
+        raise CommandError(_("Nobody has acknowledged alert {number}.", number=f"#{row.id}"))
+    alerts.change(ctx.tx, row.id, acked_by=None, acked_at=None)
+    ctx.log("unack", f"#{row.id} {row.title}", {"acked_by": row.acked_by}, None)
+    return said(_("Nobody has alert {number} now: {title}", number=f"#{row.id}", title=row.title))
+
+
+def resolve(ctx: Context, request: Request) -> Answers:
+    row = _find(ctx, request, "resolve 42")
+    if row.status == "resolved":
+        raise CommandError(_("Alert {number} is over already.", number=f"#{row.id}"))
+    version = row.version + 1
+    alerts.change(
+        ctx.tx,
+        row.id,
+        status="resolved",
+        ends_at=ctx.now,
+        resolved_by=ctx.person.id,
+        version=version,
+        last_at=ctx.now,
+        sent_at=ctx.now,
+    )
+    group = groups.by_id(ctx.tx, row.group_id) if row.group_id else None
+    to = targets(ctx.tx, row.group_id)
+    ctx.wake |= outbox.owe(
+        ctx.tx,
+        rules.cards(row.id, version, "resolved", row.severity, to, group.name if group else "", ctx.now),
+    )
+    ctx.log("resolve", f"#{row.id} {row.title}")
+    return said(_("Alert {number} is resolved: {title}", number=f"#{row.id}", title=row.title))
+
+
+def note(ctx: Context, request: Request) -> Answers:
+    row = _find(ctx, request, "note 42 disk was full, cleaned up")
+    text = names.printable(request.text.strip())[:1000]
+    if not text:
+        raise CommandError(
+            _("The text of the note is missing. Example: {example}", example=f"note {row.id} disk was full")
+        )
+    alerts.add_note(ctx.tx, row.id, ctx.person.id, text, ctx.now)
+    ctx.log("note", f"#{row.id} {row.title}", None, {"note": text})
+    return said(_("Noted on alert {number}: {text}", number=f"#{row.id}", text=text))
+
+
+def test(ctx: Context, request: Request) -> Answers:
+    if not request.names:
+        raise CommandError(_("Say which contact or group to test. Example: {example}", example="test dba"))
+    name = request.names[0]
+    group = groups.by_key(ctx.tx, names.key(name))
+    contact = contacts.by_key(ctx.tx, names.key(name))
+    if group is not None:
+        ctx.need_admin(_("test groups and contacts of other people"))
+        members = groups.members(ctx.tx, group.id)
+    elif contact is not None:
+        if ctx.person.contact_id != contact.id:
+            ctx.need_admin(_("test groups and contacts of other people"))
+        members = [contact]
+    else:
+        raise names.unknown("target", name, [*contacts.names(ctx.tx), *groups.names(ctx.tx)])
+    shown = group.name if group else members[0].name
+    return _send_tests(ctx, shown, members)
+
+
+def _send_tests(ctx: Context, shown: str, members: list[ContactRow]) -> Answers:
+    by_id = {member.id: member for member in members}
+    active: dict[str, MethodRow] = {}
+    asleep: list[Say] = []
+    for method in contacts.methods(ctx.tx, list(by_id)):
+        if method.state == "active":
+            active.setdefault(outbox.lane_of(method), method)
+        else:
+            state = _("not verified yet") if method.state == "pending" else _("disabled")
+            asleep.append(
+                _(
+                    "{name}: {channel} {address} gets nothing, it is {state}.",
+                    name=by_id[method.contact_id].name,
+                    channel=channel_name(method.channel),
+                    address=method.masked,
+                    state=state,
+                )
+            )
+    more: tuple[Block, ...] = (Items(tuple(asleep[:PAGE])),) if asleep else ()
+    if not active:
+        return said(_("“{name}” has no active address: nothing to test.", name=shown), *more)
+    body = {"conversation": ctx.place.id, "person": ctx.person.id, "language": ctx.language, "name": shown}
+    batch = deliveries.open_batch(ctx.tx, "test", body, ctx.now)
+    rows = []
+    for method in active.values():
+        contact_name = by_id[method.contact_id].name
+        document = cards.test_document(contact_name, channel_name(method.channel), ctx.person.name or ctx.person.id)
+        rows.append(
+            outbox.to_method(
+                method,
+                contact_name,
+                "test",
+                document,
+                ctx.language,
+                dedupe=f"test:{batch}:{method.id}",
+                priority=outbox.TEST,
+                now=ctx.now,
+                life=outbox.TEST_LIFE,
+                batch_id=batch,
+            )
+        )
+    ctx.wake |= outbox.owe(ctx.tx, rows)
+    ctx.log("test", shown)
+    title = n_(
+        "Testing “{name}” through {n} channel; I report when it is done.",
+        "Testing “{name}” through {n} channels; I report when they are done.",
+        len(active),
+        name=shown,
+    )
+    return said(title, *more)
+
+
+COMMANDS = (
+    Command(
+        Form("alerts", en=("alert list",), zh=("告警列表",)),
+        list_,
+        "alerts",
+        _("open alerts; with “all” the past ones too"),
+        ("alerts [group] [open or all]", "告警列表 [组] [未恢复或全部]"),
+    ),
+    Command(
+        Form("alert", en=("alert show",), zh=("告警",)),
+        show,
+        "alerts",
+        _("one alert and who was told"),
+        ("alert <id>", "告警 <编号>"),
+    ),
+    Command(Form("ack", zh=("认领",)), ack, "alerts", _("I take care of it"), ("ack <id>", "认领 <编号>")),
+    Command(
+        Form("unack", zh=("取消认领",)), unack, "alerts", _("somebody else has to"), ("unack <id>", "取消认领 <编号>")
+    ),
+    Command(Form("resolve", zh=("解决",)), resolve, "alerts", _("it is over"), ("resolve <id>", "解决 <编号>")),
+    Command(
+        Form("note", zh=("备注",), text=True, lead=1),
+        note,
+        "alerts",
+        _("write down what was found"),
+        ("note <id> <text>", "备注 <编号> <文字>"),
+    ),
+    Command(
+        Form("test", zh=("测试",)),
+        test,
+        "alerts",
+        _("send a test card through every channel and report"),
+        ("test <contact or group>", "测试 <联系人或组>"),
+    ),
+)

@@ -1,0 +1,411 @@
+"""Contacts in chat: add, show, list, edit, remove; and `me`, my own one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from handlers import contacts as rules
+from handlers import names
+from handlers.addresses import PHONE, WEBHOOKS
+from handlers.commands.contract import (
+    PAGE,
+    QUESTION_LIFE,
+    Answers,
+    Command,
+    as_json,
+    as_request,
+    confirm_first,
+    paged,
+    said,
+)
+from handlers.commands.request import Form, Request
+from handlers.commands.words import names_of
+from handlers.context import Answer, Context
+from handlers.document import Block, Examples, Paragraph, Table
+from handlers.errors import CommandError
+from handlers.texts import Say, _, n_
+from storage import contacts, groups, people
+from storage.contacts import ContactRow, MethodRow
+from storage.groups import GroupRow
+
+NONE = frozenset({"none", "无", "-", "remove", "删除"})
+"""Instead of a new value: take the old one away."""
+
+FIELDS = ("name", "phone", "email", "webhook", "secret")
+
+
+def _one_name(request: Request, example: str) -> str:
+    if len(request.names) > 1:
+        raise CommandError(
+            _(
+                "One contact at a time: “{names}” are several. Example: {example}",
+                names=", ".join(request.names),
+                example=example,
+            )
+        )
+    if not request.names:
+        raise CommandError(_("A name is missing. Example: {example}", example=example))
+    return request.names[0]
+
+
+def _groups(ctx: Context, request: Request) -> tuple[list[GroupRow], list[str]]:
+    """The groups named after `to`, and the names of those that do not exist."""
+    known, unknown = [], []
+    for name in names_of(request.keys.get("to", "")):
+        group = groups.by_key(ctx.tx, names.key(name))
+        if group:
+            known.append(group)
+        else:
+            unknown.append(names.checked(name))
+    return known, unknown
+
+
+def add(ctx: Context, request: Request) -> Answers:
+    own = not ctx.admin and ctx.person.contact_id is None
+    if not own:
+        ctx.need_admin(_("add contacts of other people (your own is `me`)"))
+    if not request.names and own and ctx.person.name:
+        request = _named(request, ctx.person.name)
+    name = names.checked(_one_name(request, "contact add Zhang Wei 13800138000 zhang.wei@example.com to dba"))
+    rules.check_free(ctx, name)
+    what = rules.given(ctx, request)
+    into, unknown = _groups(ctx, request)
+    if unknown:
+        if not ctx.admin:
+            raise names.unknown("group", unknown[0], groups.names(ctx.tx))
+        return confirm_first(
+            ctx,
+            "contact add",
+            n_(
+                "There is no group {groups}. Create it and add “{name}” to it?",
+                "There are no groups {groups}. Create them and add “{name}” to them?",
+                len(unknown),
+                groups=", ".join(f"“{one}”" for one in unknown),
+                name=name,
+            ),
+            {"request": as_json(request), "create": unknown},
+        )
+    if into and not ctx.admin:
+        ctx.need_admin(_("put contacts into groups"))
+    for mention in request.mentions:
+        _check_unlinked(ctx, mention)
+    contact, sentences = rules.create(ctx, name, what, into)
+    if own:
+        people.link(ctx.tx, ctx.person.id, contact.id)
+    for mention in request.mentions:
+        if people.by_id(ctx.tx, mention) is None:
+            people.seen(ctx.tx, mention, "", ctx.now)
+        people.link(ctx.tx, mention, contact.id)
+    title: Say = _("Contact “{name}” is added.", name=contact.name)
+    if into:
+        title = _(
+            "Contact “{name}” is added, in {groups}.", name=contact.name, groups=", ".join(group.name for group in into)
+        )
+    hint: tuple[Block, ...] = ()
+    if not sentences:
+        hint = (
+            Paragraph(_("It has no address yet. Add one:")),
+            Examples((_edit(ctx, contact.name),)),
+        )
+    return said(title, *rules.happened(sentences), *hint)
+
+
+def _edit(ctx: Context, name: str) -> str:
+    verb = "修改联系人" if ctx.language == "zh" else "contact edit"
+    field = "电话" if ctx.language == "zh" else "phone"
+    return f"{verb} {rules.quoted(name)} {field} 13800138000"
+
+
+def _check_unlinked(ctx: Context, person_id: str) -> None:
+    person = people.by_id(ctx.tx, person_id)
+    if person and person.contact_id is not None:
+        contact = contacts.by_id(ctx.tx, person.contact_id)
+        raise CommandError(_("{person} is “{name}” already.", person=person_id, name=contact.name if contact else ""))
+
+
+def _named(request: Request, name: str) -> Request:
+    return as_request(as_json(request) | {"names": [name]})
+
+
+def added_with_groups(ctx: Context, body: Mapping[str, Any]) -> Answers:
+    for name in body["create"]:
+        if groups.by_key(ctx.tx, names.key(name)) is None:
+            groups.add(ctx.tx, name, names.key(name), "", ctx.now)
+            ctx.log("group create", name, None, {"name": name})
+    return add(ctx, as_request(body["request"]))
+
+
+def show(ctx: Context, request: Request) -> Answers:
+    contact = rules.find(ctx, _one_name(request, "contact show Zhang Wei"))
+    return [Answer(rules.contact_document(ctx, contact))]
+
+
+def list_(ctx: Context, request: Request) -> Answers:
+    text = " ".join(request.names) if request.names else ""
+    digests = [
+        contacts.address_key(ctx.tx, address.channel, address.value) for address in rules.given(ctx, request).addresses
+    ]
+    text = text or next(iter((*request.phones, *request.emails, *request.urls)), "")
+    count, page = contacts.search(ctx.tx, names.key(text), digests, PAGE, ctx.offset)
+    if not count:
+        return said(
+            _("No contact matches “{text}”.", text=text) if text else _("There are no contacts yet."),
+            Paragraph(_("Add one:")),
+            Examples(("contact add Zhang Wei 13800138000" if ctx.language == "en" else "添加联系人 张伟 13800138000",)),
+        )
+    states = contacts.states(ctx.tx, [contact.id for contact in page])
+    rows = tuple((contact.name, rules.reachability(states[contact.id])) for contact in page)
+    return paged(
+        ctx,
+        request,
+        count,
+        n_("{n} contact", "{n} contacts", count),
+        Table((_("Name"), _("Reachable by")), rows),
+    )
+
+
+def _field(request: Request) -> tuple[str, list[str]]:
+    """Which field is to be changed, and the values given for it. Raises CommandError."""
+    for field in FIELDS:
+        if field in request.keys:
+            extra = {"phone": request.phones, "email": request.emails, "webhook": request.urls}.get(field, ())
+            value = request.keys[field]
+            return field, [*([value] if value and value not in extra else []), *extra]
+    for field, values in (("phone", request.phones), ("email", request.emails), ("webhook", request.urls)):
+        if values:
+            return field, list(values)
+    raise CommandError(
+        _(
+            "Say what to change: name, phone, email, webhook or secret. Example: {example}",
+            example="contact edit Zhang Wei phone 13800138000",
+        )
+    )
+
+
+def edit(ctx: Context, request: Request) -> Answers:
+    contact = rules.find(ctx, _one_name(request, "contact edit Zhang Wei phone 13800138000"))
+    rules.need_own(ctx, contact, _("change contacts of other people"))
+    field, values = _field(request)
+    if not values:
+        raise CommandError(
+            _(
+                "A value for {field} is missing. Example: {example}",
+                field=field,
+                example=f"contact edit {contact.name} {field} …",
+            )
+        )
+    if field == "name":
+        return _rename(ctx, contact, values[0])
+    if field == "secret":
+        return _set_secret(ctx, contact, values[0])
+    return _set_address(ctx, contact, field, values, request.keys.get("secret", ""))
+
+
+def _rename(ctx: Context, contact: ContactRow, to: str) -> Answers:
+    name = names.checked(to)
+    rules.check_free(ctx, name, but=contact.id)
+    contacts.rename(ctx.tx, contact.id, name, names.key(name))
+    ctx.log("contact edit", name, {"name": contact.name}, {"name": name})
+    return said(_("“{old}” is called “{new}” now.", old=contact.name, new=name))
+
+
+def _of_field(ctx: Context, contact: ContactRow, field: str) -> list[MethodRow]:
+    channels = {"phone": (PHONE,), "email": ("email",), "webhook": WEBHOOKS}[field]
+    return [method for method in contacts.methods(ctx.tx, [contact.id]) if method.channel in channels]
+
+
+def _set_secret(ctx: Context, contact: ContactRow, secret: str) -> Answers:
+    rules.check_secret(secret)
+    signed = [m for m in _of_field(ctx, contact, "webhook") if m.channel in ("dingtalk", "lark")]
+    if len(signed) != 1:
+        raise CommandError(
+            _(
+                "“{name}” has {n} DingTalk or Lark robots; to set a secret, say which webhook: {example}",
+                name=contact.name,
+                n=len(signed),
+                example=f"contact edit {contact.name} webhook https://oapi.dingtalk.com/robot/send?access_token=… secret SEC…",
+            )
+        )
+    secret = "" if secret in NONE else secret
+    contacts.change_method(ctx.tx, signed[0].id, secret=secret, state="pending", verified_at=None)
+    ctx.log("contact edit", contact.name, None, {"secret of": signed[0].masked})
+    return said(
+        _("The secret of {address} is changed.", address=signed[0].masked),
+        Paragraph(rules.send_code(ctx, contact, rules.refreshed(ctx, signed[0]))),
+    )
+
+
+def _set_address(ctx: Context, contact: ContactRow, field: str, values: list[str], secret: str) -> Answers:
+    have = _of_field(ctx, contact, field)
+    if values[0].casefold() in NONE:
+        for method in have:
+            _remove_method(ctx, contact, method)
+        return said(
+            n_(
+                "{n} address of “{name}” is removed.",
+                "{n} addresses of “{name}” are removed.",
+                len(have),
+                name=contact.name,
+            )
+        )
+    fresh = [rules.checked(ctx, field, value) for value in values]
+    rules.check_secret(secret)
+    old: list[MethodRow]
+    if len(fresh) == 2:  # the old one and the new one
+        old = [method for method in have if method.address == fresh[0].value]
+        if not old:
+            raise CommandError(_("“{name}” has no {address}.", name=contact.name, address=fresh[0].masked))
+    elif len(fresh) == 1 and len(have) <= 1:
+        old = [method for method in have if method.address != fresh[0].value]
+    elif len(fresh) == 1 and any(method.address == fresh[0].value for method in have):
+        old = []
+    else:
+        raise CommandError(
+            _(
+                "“{name}” has {n} of these; say the old one and the new one: {example}",
+                name=contact.name,
+                n=len(have),
+                example=f"contact edit {contact.name} {field} <old> <new>",
+            )
+        )
+    for method in old:
+        _remove_method(ctx, contact, method)
+    sentence = rules.add_address(ctx, contact, fresh[-1], secret)
+    return said(_("“{name}” is changed.", name=contact.name), Paragraph(sentence))
+
+
+def _remove_method(ctx: Context, contact: ContactRow, method: MethodRow) -> None:
+    contacts.remove_method(ctx.tx, method.id)
+    ctx.log("contact edit", contact.name, {"removed": method.masked}, None)
+
+
+def remove(ctx: Context, request: Request) -> Answers:
+    contact = rules.find(ctx, _one_name(request, "contact remove Zhang Wei"))
+    rules.need_own(ctx, contact, _("remove contacts of other people"))
+    in_groups = contacts.groups_of(ctx.tx, contact.id)
+    lost = _left_alone(ctx, contact.id)
+    more: list[Block] = []
+    if in_groups:
+        more.append(Paragraph(_("It is in {groups}.", groups=", ".join(in_groups))))
+    if lost:
+        more.append(Paragraph(_("After that nobody gets the alerts of {groups}.", groups=", ".join(lost))))
+    return confirm_first(
+        ctx,
+        "contact remove",
+        _("Remove contact “{name}” with all its addresses?", name=contact.name),
+        {"id": contact.id, "name": contact.name},
+        *more,
+    )
+
+
+def _left_alone(ctx: Context, contact_id: int) -> list[str]:
+    """Groups in which this contact is the only one who can be reached."""
+    alone = []
+    for name in contacts.groups_of(ctx.tx, contact_id):
+        group = groups.by_key(ctx.tx, names.key(name))
+        others = [m.id for m in groups.members(ctx.tx, group.id) if m.id != contact_id] if group else []
+        states = contacts.states(ctx.tx, others)
+        if not any(state == "active" for methods in states.values() for _c, _m, state in methods):
+            alone.append(name)
+    return alone
+
+
+def removed(ctx: Context, body: Mapping[str, Any]) -> Answers:
+    contact = contacts.by_id(ctx.tx, body["id"])
+    if contact is None:
+        return said(_("Contact “{name}” was removed by somebody else meanwhile.", name=body["name"]))
+    masked = [method.masked for method in contacts.methods(ctx.tx, [contact.id])]
+    in_groups = contacts.groups_of(ctx.tx, contact.id)
+    contacts.remove(ctx.tx, contact.id)
+    ctx.log("contact remove", contact.name, {"addresses": masked, "groups": in_groups}, None)
+    return said(_("Contact “{name}” is removed.", name=contact.name))
+
+
+def me(ctx: Context, request: Request) -> Answers:
+    own = contacts.by_id(ctx.tx, ctx.person.contact_id) if ctx.person.contact_id else None
+    what = rules.given(ctx, request)
+    wanted = request.keys.get("name", "").strip() or (request.names[0] if request.names else "")
+    if own is None:
+        if not what.addresses and not wanted:
+            return said(
+                _("You have no contact yet."),
+                Paragraph(_("Say how you can be reached:")),
+                Examples(
+                    ("me 13800138000", "me zhang.wei@example.com") if ctx.language == "en" else ("我 13800138000",)
+                ),
+            )
+        name = wanted or ctx.person.name
+        if not name.strip():
+            ctx.ask("name", {"command": "me", "body": {"request": as_json(request)}}, lasting=QUESTION_LIFE)
+            return said(_("What is your full name?"))
+        contact, sentences = rules.create(ctx, name, what)
+        people.link(ctx.tx, ctx.person.id, contact.id)
+        return said(_("You are contact “{name}” now.", name=contact.name), *rules.happened(sentences))
+    if not what.addresses:
+        if wanted and names.key(wanted) != names.key(own.name):
+            return _rename(ctx, own, wanted)
+        return [Answer(rules.contact_document(ctx, own))]
+    sentences = [rules.add_address(ctx, own, address, what.secret) for address in what.addresses]
+    return said(_("“{name}” is changed.", name=own.name), *rules.happened(sentences))
+
+
+def me_named(ctx: Context, body: Mapping[str, Any]) -> Answers:
+    request = as_request(body["request"])
+    return me(ctx, as_request(as_json(request) | {"keys": {**request.keys, "name": body["name"]}}))
+
+
+COMMANDS = (
+    Command(
+        Form(
+            "contact add",
+            zh=("添加联系人", "新增联系人"),
+            keys=("to", "secret", "phone", "email", "webhook", "name"),
+        ),
+        add,
+        "contacts",
+        _("add a contact; a code goes to each address"),
+        (
+            "contact add <name> [phone] [email] [webhook] [secret <s>] [to <group>, …]",
+            "添加联系人 <名> [电话] [邮箱] [机器人地址] [密钥 <s>] [加入 <组>, …]",
+        ),
+        confirmed=added_with_groups,
+    ),
+    Command(
+        Form("contact show", zh=("查看联系人",)),
+        show,
+        "contacts",
+        _("one contact with the state of each address"),
+        ("contact show <name>", "查看联系人 <名>"),
+    ),
+    Command(
+        Form("contact list", en=("contacts",), zh=("联系人列表",)),
+        list_,
+        "contacts",
+        _("search contacts"),
+        ("contact list [text]", "联系人列表 [文字]"),
+    ),
+    Command(
+        Form("contact edit", zh=("修改联系人",), keys=(*FIELDS,)),
+        edit,
+        "contacts",
+        _("change name, phone, email, webhook or secret; a changed address is verified again"),
+        ("contact edit <name> <field> <value>", "修改联系人 <名> <字段> <值>"),
+    ),
+    Command(
+        Form("contact remove", zh=("删除联系人",)),
+        remove,
+        "contacts",
+        _("remove a contact (asks first)"),
+        ("contact remove <name>", "删除联系人 <名>"),
+        confirmed=removed,
+    ),
+    Command(
+        Form("me", zh=("我",), keys=("phone", "email", "webhook", "secret", "name")),
+        me,
+        "contacts",
+        _("my own contact; add or change my address"),
+        ("me [phone or email or webhook]", "我 [电话或邮箱或机器人地址]"),
+        confirmed=me_named,
+    ),
+)

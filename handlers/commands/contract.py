@@ -1,0 +1,70 @@
+"""What a command is: how it is written, what it does, and how it is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+from handlers.commands.request import Form, Request
+from handlers.context import Answer, Context
+from handlers.document import Block, Document, Paragraph
+from handlers.texts import Say, _, n_
+
+QUESTION_LIFE = timedelta(minutes=2)
+MORE_LIFE = timedelta(minutes=10)
+PAGE = 20
+
+Answers = list[Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One line of the table COMMANDS.
+
+    run        carries it out; raises CommandError, and then nothing of it stays
+    confirmed  for those that ask yes/no first: what happens on yes, with what was remembered
+    topic      under which `help` lists it: contacts, groups, verify, alerts, sources, admin
+    usage      English and Chinese, to copy
+    """
+
+    form: Form
+    run: Callable[[Context, Request], Answers]
+    topic: str
+    summary: Say
+    usage: tuple[str, str]
+    confirmed: Callable[[Context, Mapping[str, Any]], Answers] | None = None
+
+
+def said(title: Say, *blocks: Block) -> Answers:
+    """One answer, where the command came from."""
+    return [Answer(Document(title, blocks))]
+
+
+def confirm_first(ctx: Context, command: str, question: Say, body: Mapping[str, Any], *blocks: Block) -> Answers:
+    """Asks yes or no, and remembers what to do on yes."""
+    ctx.ask("confirm", {"command": command, "body": dict(body)}, lasting=QUESTION_LIFE)
+    return said(question, *blocks, Paragraph(_("Reply yes or no within 2 minutes.")))
+
+
+def paged(ctx: Context, request: Request, count: int, title: Say, page: Block) -> Answers:
+    """A page of a list; where more follows, `more` continues it."""
+    end = min(ctx.offset + PAGE, count)
+    if end >= count:
+        return said(title, page)
+    ctx.ask("more", {"request": as_json(request), "offset": end}, lasting=MORE_LIFE)
+    rest = n_("{n} more follows: say more.", "{n} more follow: say more.", count - end)
+    return said(title, page, Paragraph(rest))
+
+
+def as_json(request: Request) -> dict[str, Any]:
+    """A request as JSON; `as_request` is its inverse."""
+    return asdict(request) | {"keys": dict(request.keys)}
+
+
+def as_request(stored: Mapping[str, Any]) -> Request:
+    values = dict(stored)
+    for name in ("names", "words", "phones", "emails", "urls", "codes", "numbers", "mentions"):
+        values[name] = tuple(values[name])
+    return Request(**values)

@@ -1,0 +1,353 @@
+"""Contact groups in chat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from handlers import contacts as rules
+from handlers import names
+from handlers.commands.contract import PAGE, Answers, Command, confirm_first, paged, said
+from handlers.commands.request import Form, Request
+from handlers.commands.words import names_of
+from handlers.context import Context
+from handlers.document import Block, Examples, Facts, Paragraph, Table
+from handlers.errors import CommandError
+from handlers.texts import Say, _, n_
+from storage import contacts, groups
+from storage.contacts import ContactRow
+from storage.groups import GroupRow
+
+ADMIN = _("change contact groups")
+
+
+def _name(request: Request, example: str) -> str:
+    if not request.names:
+        raise CommandError(_("The name of a group is missing. Example: {example}", example=example))
+    return request.names[0]
+
+
+def _split(ctx: Context, request: Request, example: str) -> tuple[GroupRow, list[str]]:
+    """The group that comes first, and the names after it: the longest run of words that is a group's name wins."""
+    words = list(request.words)
+    if not words:
+        raise CommandError(_("The name of a group is missing. Example: {example}", example=example))
+    first = request.names[0].split()
+    for length in range(len(first), 0, -1):
+        group = groups.by_key(ctx.tx, names.key(" ".join(first[:length])))
+        if group is not None:
+            rest = " ".join(first[length:])
+            return group, [one for one in (rest, *request.names[1:]) if one]
+    whole = groups.by_key(ctx.tx, names.key(words[0]))
+    if whole is not None:
+        return whole, [*request.names[1:]]
+    raise names.unknown("group", words[0], groups.names(ctx.tx))
+
+
+def _sorted_out(ctx: Context, wanted: Sequence[str]) -> tuple[list[ContactRow], list[str]]:
+    """The contacts of these names, and the names nobody has."""
+    known, unknown = [], []
+    for name in wanted:
+        row = contacts.by_key(ctx.tx, names.key(name))
+        if row:
+            known.append(row)
+        else:
+            unknown.append(names.checked(name))
+    return known, unknown
+
+
+def _offer(ctx: Context, group: GroupRow, unknown: list[str], title: Say) -> Answers:
+    """Offers to create the contacts nobody knows; what is said before that is done already."""
+    close = names.nearest(unknown[0], contacts.names(ctx.tx))
+    more: list[Block] = []
+    if close:
+        more.append(Paragraph(_("Did you mean “{close}”?", close=close)))
+    question = n_(
+        "There is no contact {names}. Create it, without an address, in group “{group}”?",
+        "There are no contacts {names}. Create them, without an address, in group “{group}”?",
+        len(unknown),
+        names=", ".join(f"“{name}”" for name in unknown),
+        group=group.name,
+    )
+    return confirm_first(
+        ctx, "group add", title, {"group": group.id, "name": group.name, "create": unknown}, *more, Paragraph(question)
+    )
+
+
+def create(ctx: Context, request: Request) -> Answers:
+    ctx.need_admin(ADMIN)
+    example = "group create dba note night shift members Zhang Wei, Li Lei"
+    if len(request.names) > 1:
+        raise CommandError(
+            _(
+                "One group at a time: “{names}” are several. Example: {example}",
+                names=", ".join(request.names),
+                example=example,
+            )
+        )
+    name = names.checked(_name(request, example))
+    taken = groups.by_key(ctx.tx, names.key(name))
+    if taken:
+        raise CommandError(
+            _(
+                "There is already a group “{name}”. To see it: {example}",
+                name=taken.name,
+                example=f"group show {taken.name}",
+            )
+        )
+    known, unknown = _sorted_out(ctx, names_of(request.keys.get("members", "")))
+    note = _checked_note(request.keys.get("note", ""))
+    group_id = groups.add(ctx.tx, name, names.key(name), note, ctx.now)
+    groups.add_members(ctx.tx, group_id, [contact.id for contact in known])
+    ctx.log("group create", name, None, {"note": note, "members": [contact.name for contact in known]})
+    title = n_(
+        "Group “{name}” is created with {n} member.",
+        "Group “{name}” is created with {n} members.",
+        len(known),
+        name=name,
+    )
+    if unknown:
+        return _offer(ctx, GroupRow(group_id, name, note), unknown, title)
+    if known:
+        return said(title, Paragraph(", ".join(contact.name for contact in known)))
+    return said(
+        title,
+        Paragraph(_("Add members:")),
+        Examples((f"{'group add' if ctx.language == 'en' else '组添加'} {rules.quoted(name)} Zhang Wei, Li Lei",)),
+    )
+
+
+def _checked_note(note: str) -> str:
+    if len(note) > 500:
+        raise CommandError(
+            _("The note is too long: {length} characters, {most} are possible.", length=len(note), most=500)
+        )
+    return names.printable(note.strip())
+
+
+def show(ctx: Context, request: Request) -> Answers:
+    group = rules.find_group(ctx, _name(request, "group show dba"))
+    members = groups.members(ctx.tx, group.id)
+    states = contacts.states(ctx.tx, [member.id for member in members])
+    blocks: list[Block] = []
+    if group.note:
+        blocks.append(Paragraph(group.note))
+    if members:
+        rows = tuple((member.name, rules.reachability(states[member.id])) for member in members)
+        blocks.append(Table((_("Member"), _("Reachable by")), rows))
+    sources = groups.sources_of(ctx.tx, group.id)
+    blocks.append(Facts(((_("Alert sources"), ", ".join(sources) if sources else _("none")),)))
+    if members and not any(state == "active" for of in states.values() for _c, _m, state in of):
+        blocks.append(Paragraph(_("Nobody in this group can be reached: no address is verified.")))
+    return said(n_("Group “{name}”: {n} member", "Group “{name}”: {n} members", len(members), name=group.name), *blocks)
+
+
+def list_(ctx: Context, request: Request) -> Answers:
+    count, page = groups.page(ctx.tx, PAGE, ctx.offset)
+    if not count:
+        return said(
+            _("There are no groups yet."),
+            Paragraph(_("Create one:")),
+            Examples(("group create dba" if ctx.language == "en" else "创建组 数据库",)),
+        )
+    rows = tuple((group.name, n_("{n} member", "{n} members", size), group.note) for group, size in page)
+    return paged(
+        ctx,
+        request,
+        count,
+        n_("{n} group", "{n} groups", count),
+        Table((_("Group"), _("Members"), _("Note")), rows),
+    )
+
+
+def add(ctx: Context, request: Request) -> Answers:
+    ctx.need_admin(ADMIN)
+    example = "group add dba Zhang Wei, Li Lei"
+    group, wanted = _split(ctx, request, example)
+    if not wanted:
+        raise CommandError(_("Say whom to add to “{group}”. Example: {example}", group=group.name, example=example))
+    known, unknown = _sorted_out(ctx, wanted)
+    new = groups.add_members(ctx.tx, group.id, [contact.id for contact in known])
+    title = n_("{n} member added to “{group}”.", "{n} members added to “{group}”.", new, group=group.name)
+    if known:
+        ctx.log("group add", group.name, None, {"members": [contact.name for contact in known]})
+    if unknown:
+        return _offer(ctx, group, unknown, title)
+    if not new:
+        return said(_("They are in “{group}” already.", group=group.name))
+    return said(title, Paragraph(", ".join(contact.name for contact in known)))
+
+
+def added_unknown(ctx: Context, body: Mapping[str, Any]) -> Answers:
+    ctx.need_admin(ADMIN)
+    group = groups.by_id(ctx.tx, body["group"])
+    if group is None:
+        return said(_("Group “{name}” was deleted by somebody else meanwhile.", name=body["name"]))
+    for name in body["create"]:
+        if contacts.by_key(ctx.tx, names.key(name)) is None:
+            rules.create(ctx, name, rules.Given(()), [group])
+        else:
+            groups.add_members(ctx.tx, group.id, [rules.find(ctx, name).id])
+    return said(
+        n_("{n} member added to “{group}”.", "{n} members added to “{group}”.", len(body["create"]), group=group.name),
+        Paragraph(_("They have no address yet. Add one:")),
+        Examples(
+            (f"{'contact edit' if ctx.language == 'en' else '修改联系人'} {body['create'][0]} phone 13800138000",)
+        ),
+    )
+
+
+def remove(ctx: Context, request: Request) -> Answers:
+    ctx.need_admin(ADMIN)
+    example = "group remove dba Zhang Wei"
+    group, wanted = _split(ctx, request, example)
+    if not wanted:
+        raise CommandError(
+            _(
+                "Say whom to take out of “{group}”. Example: {example}. The whole group goes with: {delete}",
+                group=group.name,
+                example=example,
+                delete=f"group delete {group.name}",
+            )
+        )
+    gone = [rules.find(ctx, name) for name in wanted]
+    inside = {member.id for member in groups.members(ctx.tx, group.id)}
+    for contact in gone:
+        if contact.id not in inside:
+            raise CommandError(_("“{name}” is not in “{group}”.", name=contact.name, group=group.name))
+    count = groups.remove_members(ctx.tx, group.id, [contact.id for contact in gone])
+    ctx.log("group remove", group.name, {"members": [contact.name for contact in gone]}, None)
+    return said(
+        n_("{n} member taken out of “{group}”.", "{n} members taken out of “{group}”.", count, group=group.name),
+        Paragraph(", ".join(contact.name for contact in gone)),
+    )
+
+
+def rename(ctx: Context, request: Request) -> Answers:
+    ctx.need_admin(ADMIN)
+    example = "group rename dba to database team"
+    group = rules.find_group(ctx, _name(request, example))
+    if not request.keys.get("to", "").strip():
+        raise CommandError(_("The new name is missing. Example: {example}", example=example))
+    name = names.checked(request.keys["to"])
+    taken = groups.by_key(ctx.tx, names.key(name))
+    if taken and taken.id != group.id:
+        raise CommandError(
+            _(
+                "There is already a group “{name}”. To see it: {example}",
+                name=taken.name,
+                example=f"group show {taken.name}",
+            )
+        )
+    groups.change(ctx.tx, group.id, name=name, name_key=names.key(name))
+    ctx.log("group rename", name, {"name": group.name}, {"name": name})
+    return said(_("Group “{old}” is called “{new}” now.", old=group.name, new=name))
+
+
+def note(ctx: Context, request: Request) -> Answers:
+    ctx.need_admin(ADMIN)
+    group = rules.find_group(ctx, _name(request, "group note dba night shift, first level"))
+    text = _checked_note(request.text)
+    groups.change(ctx.tx, group.id, note=text)
+    ctx.log("group note", group.name, {"note": group.note}, {"note": text})
+    if not text:
+        return said(_("Group “{group}” has no note any more.", group=group.name))
+    return said(_("Note of “{group}”: {note}", group=group.name, note=text))
+
+
+def delete(ctx: Context, request: Request) -> Answers:
+    ctx.need_admin(ADMIN)
+    group = rules.find_group(ctx, _name(request, "group delete dba"))
+    sources = groups.sources_of(ctx.tx, group.id)
+    lost: Say = _("No alert source reports to it.")
+    if sources:
+        lost = _("Alerts of these sources lose their target and reach nobody: {sources}.", sources=", ".join(sources))
+    size = len(groups.members(ctx.tx, group.id))
+    return confirm_first(
+        ctx,
+        "group delete",
+        n_(
+            "Delete group “{group}” ({n} member; the contact itself stays)?",
+            "Delete group “{group}” ({n} members; the contacts themselves stay)?",
+            size,
+            group=group.name,
+        ),
+        {"id": group.id, "name": group.name},
+        Paragraph(lost),
+    )
+
+
+def deleted(ctx: Context, body: Mapping[str, Any]) -> Answers:
+    ctx.need_admin(ADMIN)
+    group = groups.by_id(ctx.tx, body["id"])
+    if group is None:
+        return said(_("Group “{name}” was deleted by somebody else meanwhile.", name=body["name"]))
+    members = [member.name for member in groups.members(ctx.tx, group.id)]
+    sources = groups.sources_of(ctx.tx, group.id)
+    groups.remove(ctx.tx, group.id)
+    ctx.log("group delete", group.name, {"note": group.note, "members": members, "sources": sources}, None)
+    if not sources:
+        return said(_("Group “{group}” is deleted.", group=group.name))
+    return said(
+        _("Group “{group}” is deleted.", group=group.name),
+        Paragraph(_("Without a target now: {sources}. Give them another one:", sources=", ".join(sources))),
+        Examples((f"source move {sources[0]} to <group>",)),
+    )
+
+
+COMMANDS = (
+    Command(
+        Form("group create", zh=("创建组",), keys=("note", "members")),
+        create,
+        "groups",
+        _("create a contact group"),
+        ("group create <name> [note <text>] [members <a>, <b>]", "创建组 <名> [备注 <文字>] [成员 <甲>, <乙>]"),
+    ),
+    Command(
+        Form("group show", zh=("查看组",)),
+        show,
+        "groups",
+        _("members and how they can be reached"),
+        ("group show <name>", "查看组 <名>"),
+    ),
+    Command(
+        Form("group list", en=("groups",), zh=("组列表",)), list_, "groups", _("all groups"), ("group list", "组列表")
+    ),
+    Command(
+        Form("group add", zh=("组添加",)),
+        add,
+        "groups",
+        _("add members"),
+        ("group add <group> <contact>, …", "组添加 <组> <联系人>, …"),
+        confirmed=added_unknown,
+    ),
+    Command(
+        Form("group remove", zh=("组移除",)),
+        remove,
+        "groups",
+        _("take members out"),
+        ("group remove <group> <contact>, …", "组移除 <组> <联系人>, …"),
+    ),
+    Command(
+        Form("group rename", zh=("组改名",), keys=("to",)),
+        rename,
+        "groups",
+        _("another name"),
+        ("group rename <old> to <new>", "组改名 <旧名> 到 <新名>"),
+    ),
+    Command(
+        Form("group note", zh=("组备注",), text=True, lead=1),
+        note,
+        "groups",
+        _("set the note"),
+        ("group note <group> <text>", "组备注 <组> <文字>"),
+    ),
+    Command(
+        Form("group delete", zh=("删除组",)),
+        delete,
+        "groups",
+        _("delete a group (asks first)"),
+        ("group delete <name>", "删除组 <名>"),
+        confirmed=deleted,
+    ),
+)

@@ -1,0 +1,239 @@
+"""Contacts and their methods: creating, changing, showing. Commands and imports use these rules, storage keeps the rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from handlers import addresses, names, verification
+from handlers.addresses import WEBHOOKS, Address, channel_name
+from handlers.context import Context
+from handlers.document import Block, Document, Facts, Items, Paragraph
+from handlers.errors import CommandError, VerificationError
+from handlers.texts import Say, _, from_json
+from storage import contacts, groups, people
+from storage.contacts import ContactRow, MethodRow
+from storage.groups import GroupRow
+
+if TYPE_CHECKING:  # the commands import these rules
+    from handlers.commands.request import Request
+
+MOST_METHODS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The addresses somebody gave, checked, and the signing secret of the webhooks among them."""
+
+    addresses: tuple[Address, ...]
+    secret: str = ""
+
+
+def given(ctx: Context, request: Request) -> Given:
+    """The addresses in a command, by shape or by key. Raises CommandError for the first bad one."""
+    found: dict[tuple[str, str], Address] = {}
+    texts = (
+        [("phone", one) for one in request.phones]
+        + [("email", one) for one in request.emails]
+        + [("webhook", one) for one in request.urls]
+        + [(key, request.keys[key]) for key in ("phone", "email", "webhook") if request.keys.get(key)]
+    )
+    for kind, text in texts:
+        address = checked(ctx, kind, text)
+        found[address.channel, address.value] = address
+    secret = request.keys.get("secret", "").strip()
+    if secret and not any(address.channel in ("dingtalk", "lark") for address in found.values()):
+        raise CommandError(
+            _("A secret belongs to the webhook of a DingTalk or Lark robot, and there is none in this command.")
+        )
+    check_secret(secret)
+    return Given(tuple(found.values()), secret)
+
+
+def check_secret(secret: str) -> None:
+    """Raises CommandError for what cannot be a robot's signing secret."""
+    if len(secret) > 200 or any(ch.isspace() or not ch.isprintable() for ch in secret):
+        raise CommandError(
+            _("That is not a robot's secret: one word of at most {most} characters is expected.", most=200)
+        )
+
+
+def checked(ctx: Context, kind: str, text: str) -> Address:
+    """The address of a kind ("phone", "email", "webhook"). Raises CommandError with the reason."""
+    if kind == "phone":
+        return addresses.phone(text, ctx.rules.region)
+    if kind == "email":
+        return addresses.email(text)
+    return addresses.webhook(text, ctx.rules.webhook_hosts)
+
+
+def find(ctx: Context, name: str) -> ContactRow:
+    """The contact of that name. Raises CommandError with the nearest name."""
+    row = contacts.by_key(ctx.tx, names.key(name))
+    if row is None:
+        raise names.unknown("contact", name, contacts.names(ctx.tx))
+    return row
+
+
+def find_group(ctx: Context, name: str) -> GroupRow:
+    """The group of that name. Raises CommandError with the nearest name."""
+    row = groups.by_key(ctx.tx, names.key(name))
+    if row is None:
+        raise names.unknown("group", name, groups.names(ctx.tx))
+    return row
+
+
+def need_own(ctx: Context, contact: ContactRow, what: Say) -> None:
+    """Members may touch their own contact only."""
+    if ctx.person.contact_id != contact.id:
+        ctx.need_admin(what)
+
+
+def check_free(ctx: Context, name: str, *, but: int | None = None) -> None:
+    """Raises CommandError when another contact has the name."""
+    taken = contacts.by_key(ctx.tx, names.key(name))
+    if taken is not None and taken.id != but:
+        raise CommandError(
+            _(
+                "There is already a contact “{name}”. To change it: {example}",
+                name=taken.name,
+                example=f"contact edit {quoted(taken.name)} phone 13800138000",
+            )
+        )
+
+
+def quoted(name: str) -> str:
+    """The name as it can be typed in a command."""
+    return f'"{name}"' if any(ch in name for ch in ",，、;；=:：") else name
+
+
+def create(ctx: Context, name: str, what: Given, into: Sequence[GroupRow] = ()) -> tuple[ContactRow, list[Say]]:
+    """The new contact, in these groups, and what happened to each address (its code is on its way, or why not)."""
+    name = names.checked(name)
+    check_free(ctx, name)
+    contact_id = contacts.add(ctx.tx, name, names.key(name), ctx.person.id, ctx.now)
+    contact = contacts.by_id(ctx.tx, contact_id)
+    assert contact is not None  # noqa: S101 (just written)
+    for group in into:
+        groups.add_members(ctx.tx, group.id, [contact_id])
+    ctx.log(
+        "contact add",
+        name,
+        None,
+        {"addresses": [one.masked for one in what.addresses], "groups": [group.name for group in into]},
+    )
+    return contact, [add_address(ctx, contact, one, what.secret, logged=False) for one in what.addresses]
+
+
+def add_address(ctx: Context, contact: ContactRow, address: Address, secret: str, *, logged: bool = True) -> Say:
+    """Adds a pending method and sends its code; the sentence that says what happens. An address it has is not added twice."""
+    known = contacts.methods(ctx.tx, [contact.id])
+    key = contacts.address_key(ctx.tx, address.channel, address.value)
+    for method in known:
+        if method.channel == address.channel and method.address_key == key:
+            if secret and address.channel in ("dingtalk", "lark"):
+                contacts.change_method(ctx.tx, method.id, secret=secret, state="pending", verified_at=None)
+                method = refreshed(ctx, method)
+            if method.state == "active":
+                return _("{name} has {address} already, and it is active.", name=contact.name, address=address.masked)
+            return send_code(ctx, contact, method)
+    if len(known) >= MOST_METHODS:
+        raise CommandError(
+            _("“{name}” has {n} addresses already; that is the most.", name=contact.name, n=MOST_METHODS)
+        )
+    method_id = contacts.add_method(
+        ctx.tx,
+        contact.id,
+        address.channel,
+        address.value,
+        address.masked,
+        secret if address.channel in ("dingtalk", "lark") else "",
+        ctx.now,
+    )
+    if logged:
+        ctx.log("contact edit", contact.name, None, {"added": address.masked})
+    added = contacts.method_by_id(ctx.tx, method_id)
+    assert added is not None  # noqa: S101 (just written)
+    return send_code(ctx, contact, added)
+
+
+def refreshed(ctx: Context, method: MethodRow) -> MethodRow:
+    """The method as it is now."""
+    found = contacts.method_by_id(ctx.tx, method.id)
+    assert found is not None  # noqa: S101 (ids of this transaction stay)
+    return found
+
+
+def send_code(ctx: Context, contact: ContactRow, method: MethodRow) -> Say:
+    """Sends a code; where that is not possible now, the sentence that says why. The method stays as it is."""
+    try:
+        return verification.start(ctx, contact.name, method)
+    except VerificationError as error:
+        return error.say
+
+
+def happened(sentences: Iterable[Say]) -> tuple[Block, ...]:
+    """What happened to several addresses, as a list; to one, as a paragraph."""
+    said = tuple(sentences)
+    if not said:
+        return ()
+    return (Paragraph(said[0]),) if len(said) == 1 else (Items(said),)
+
+
+def state_of(state: str, reason: str | None) -> Say:
+    """The state of a method in words."""
+    if state == "active":
+        return _("active")
+    if state == "pending":
+        return _("not verified yet")
+    why = from_json(json.loads(reason)) if reason else ""
+    return _("disabled: {why}", why=why) if why else _("disabled")
+
+
+def shown(ctx: Context, method: MethodRow) -> str:
+    """The address as this person may see it here. A webhook's token is a secret and never shown."""
+    if method.channel in WEBHOOKS or not ctx.sees_all_of(method.contact_id):
+        return method.masked
+    return method.address
+
+
+def contact_document(ctx: Context, contact: ContactRow) -> Document:
+    """One contact with the state of each address."""
+    pairs: list[tuple[Say, Say]] = []
+    for method in contacts.methods(ctx.tx, [contact.id]):
+        state = state_of(method.state, method.reason)
+        if method.conversation and method.state == "active":
+            place = people.conversation_by_id(ctx.tx, method.conversation)
+            title = (place.title if place else "") or method.conversation
+            state = _("{state}, linked to the conversation “{title}”", state=state, title=title)
+        pairs.append((channel_name(method.channel), _("{address} ({state})", address=shown(ctx, method), state=state)))
+    blocks: list[Block] = [Facts(tuple(pairs))] if pairs else [Paragraph(_("No address yet."))]
+    in_groups = contacts.groups_of(ctx.tx, contact.id)
+    owners = contacts.owner(ctx.tx, contact.id)
+    more: list[tuple[Say, Say]] = [(_("Groups"), ", ".join(in_groups) if in_groups else _("none"))]
+    if owners:
+        known = people.by_ids(ctx.tx, owners)
+        more.append((_("In chat"), ", ".join(f"{known[one].name} ({one})" for one in owners)))
+    return Document(contact.name, (*blocks, Facts(tuple(more))))
+
+
+def reachability(states: Iterable[tuple[str, str, str]]) -> Say:
+    """In a few words: through what a contact can be reached."""
+    methods = list(states)
+    active = [channel for channel, _masked, state in methods if state == "active"]
+    if active:
+        return joined(channel_name(channel) for channel in dict.fromkeys(active))
+    return _("nothing verified yet") if methods else _("no address")
+
+
+def joined(words: Iterable[Say]) -> Say:
+    """Words with commas between them, each in the reader's language."""
+    listed = list(words)
+    if not listed:
+        return ""
+    whole = listed[0]
+    for word in listed[1:]:
+        whole = _("{first}, {next}", first=whole, next=word)
+    return whole

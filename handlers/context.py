@@ -1,0 +1,115 @@
+"""What the rules need to know besides the database: the settings that concern them, and who said what where."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from typing import Any, Literal
+
+from handlers.document import Document
+from handlers.errors import CommandError
+from handlers.texts import Language, Say, _
+from handlers.times import zone_of
+from storage import audit, people
+from storage.database import Tx
+from storage.people import ConversationRow, PersonRow
+
+
+def new_code() -> str:
+    """Six digits from a cryptographic source."""
+    return f"{secrets.randbelow(1_000_000):06d}"
+
+
+def new_token() -> str:
+    """The secret part of an alert source's URL: 256 bits of [A-Za-z0-9_-]."""
+    return secrets.token_urlsafe(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Settings that concern the rules, made once when the service is put together.
+
+    missing  channel -> names of the settings without which it cannot send; channels that can are absent
+    private  platforms on which the bot can say something to one person alone
+    """
+
+    admins: frozenset[str] = frozenset()
+    region: str = "CN"
+    language: Language = "zh"
+    keyword: str = "DAS Alarm"
+    public_url: str = "http://127.0.0.1:8000"
+    webhook_hosts: tuple[str, ...] = ()
+    repeat_interval: timedelta = timedelta(hours=4)
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    private: frozenset[str] = frozenset({"dingtalk"})
+    version: str = ""
+    new_code: Callable[[], str] = new_code
+    new_token: Callable[[], str] = new_token
+
+    @property
+    def zone(self) -> tzinfo:
+        return zone_of(self.region)
+
+
+Audience = Literal["here", "private"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer: said where the command came from, or to the person alone."""
+
+    document: Document
+    audience: Audience = "here"
+
+
+@dataclass(slots=True)
+class Context:
+    """One command being carried out: the transaction it runs in, who said it and where.
+
+    wake    lanes to which something was added; woken after the commit
+    offset  where a list goes on, when this is the answer to `more`
+    """
+
+    tx: Tx
+    now: datetime
+    rules: Rules
+    person: PersonRow
+    place: ConversationRow
+    language: Language
+    wake: set[str] = field(default_factory=set)
+    offset: int = 0
+
+    @property
+    def admin(self) -> bool:
+        return self.person.admin or self.person.id in self.rules.admins
+
+    def need_admin(self, what: Say) -> None:
+        """Raises CommandError unless an admin speaks."""
+        if not self.admin:
+            raise CommandError(
+                _(
+                    "Only an admin may {what}. Ask one of them (`admin list`), or make yourself known to them as {person}.",
+                    what=what,
+                    person=self.person.id,
+                )
+            )
+
+    def sees_all_of(self, contact_id: int) -> bool:
+        """Full addresses are for admins and the contact's own person, one-to-one only."""
+        return self.place.direct and (self.admin or self.person.contact_id == contact_id)
+
+    def log(
+        self,
+        action: str,
+        subject: str,
+        before: dict[str, Any] | None = None,
+        after: dict[str, Any] | None = None,
+    ) -> None:
+        """Writes the audit log. Values must be masked already."""
+        audit.write(self.tx, self.now, self.person.id, self.place.id, action, subject, before, after)
+
+    def ask(self, slot: str, body: dict[str, Any], *, lasting: timedelta) -> None:
+        """Opens a question to this person in this conversation."""
+        people.ask(self.tx, self.place.id, self.person.id, slot, body, self.now + lasting)

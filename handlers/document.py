@@ -1,0 +1,172 @@
+"""The one model of what is shown to people: alert cards, chat answers, codes, tests.
+
+Every string in a `Document` is plain text, wherever it came from: nothing in it is markup, a mention or a link. Structure
+(bold titles, facts, links, buttons) exists only as these classes, so a renderer that escapes every string it is given
+cannot be tricked by the text of an alert. Renderers live in `bot/channels` and `bot/platforms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from handlers.texts import Language, Say, render
+
+Tone = Literal["critical", "warning", "info", "resolved", "neutral"]
+"""The colour of a card: the severity of a firing alert, `resolved` for a recovery, `neutral` for everything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Running text; line breaks in it are kept."""
+
+    text: Say
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Pairs of label and value, each on its own line."""
+
+    pairs: tuple[tuple[Say, Say], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list; `ordered` ones are numbered from 1."""
+
+    items: tuple[Say, ...]
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows with a header; drawn as lines where the platform has no tables."""
+
+    header: tuple[Say, ...]
+    rows: tuple[tuple[Say, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Commands that can be copied and sent as they are."""
+
+    commands: tuple[str, ...]
+
+
+Block = Paragraph | Facts | Items | Table | Examples
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An address somebody may open; only http and https with a host are ever rendered as links (see `safe_url`)."""
+
+    label: Say
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A title, then blocks, then links, then a small footer.
+
+    badge   short words before the title that must survive every cut: "CRITICAL", "RESOLVED", "TEST"
+    number  the alert's number people type (`#42`); must survive every cut
+    """
+
+    title: Say
+    blocks: tuple[Block, ...] = ()
+    tone: Tone = "neutral"
+    badge: Say = ""
+    number: int | None = None
+    links: tuple[Link, ...] = ()
+    footer: Say = ""
+
+    def heading(self) -> str:
+        """The title as one line: `[CRITICAL] #42 disk full`, without the parts that are missing."""
+        badge = str(self.badge)
+        parts = (f"[{badge}]" if badge else "", f"#{self.number}" if self.number is not None else "", str(self.title))
+        return " ".join(part for part in parts if part)
+
+
+def mapped(document: Document, change: Callable[[Say], Say]) -> Document:
+    """The document with `change` applied to every string people read, the URLs and the commands to copy left alone."""
+
+    def block(old: Block) -> Block:
+        match old:
+            case Paragraph(text):
+                return Paragraph(change(text))
+            case Facts(pairs):
+                return Facts(tuple((change(label), change(value)) for label, value in pairs))
+            case Items(items, ordered):
+                return Items(tuple(change(item) for item in items), ordered)
+            case Table(header, rows):
+                return Table(tuple(map(change, header)), tuple(tuple(map(change, row)) for row in rows))
+            case Examples():
+                return old
+
+    return replace(
+        document,
+        title=change(document.title),
+        badge=change(document.badge),
+        footer=change(document.footer),
+        blocks=tuple(map(block, document.blocks)),
+        links=tuple(Link(change(link.label), link.url) for link in document.links),
+    )
+
+
+def localize(document: Document, language: Language) -> Document:
+    """The document with every text in that language; only such a document may be rendered or stored."""
+    return mapped(document, lambda say: render(say, language))
+
+
+def to_json(document: Document) -> dict[str, Any]:
+    """A localized document as JSON, for the outbox; `from_json` is its inverse."""
+
+    def block(item: Block) -> dict[str, Any]:
+        match item:
+            case Paragraph(text):
+                return {"paragraph": str(text)}
+            case Facts(pairs):
+                return {"facts": [[str(label), str(value)] for label, value in pairs]}
+            case Items(items, ordered):
+                return {"items": [str(item) for item in items], "ordered": ordered}
+            case Table(header, rows):
+                return {"table": [[str(cell) for cell in row] for row in (header, *rows)]}
+            case Examples(commands):
+                return {"examples": list(commands)}
+
+    return {
+        "title": str(document.title),
+        "tone": document.tone,
+        "badge": str(document.badge),
+        "number": document.number,
+        "footer": str(document.footer),
+        "blocks": [block(item) for item in document.blocks],
+        "links": [[str(link.label), link.url] for link in document.links],
+    }
+
+
+def from_json(stored: Mapping[str, Any]) -> Document:
+    """The document that `to_json` wrote."""
+
+    def block(item: Mapping[str, Any]) -> Block:
+        if "paragraph" in item:
+            return Paragraph(item["paragraph"])
+        if "facts" in item:
+            return Facts(tuple((label, value) for label, value in item["facts"]))
+        if "items" in item:
+            return Items(tuple(item["items"]), item["ordered"])
+        if "table" in item:
+            header, *rows = (tuple(row) for row in item["table"])
+            return Table(header, tuple(rows))
+        return Examples(tuple(item["examples"]))
+
+    return Document(
+        title=stored["title"],
+        tone=stored["tone"],
+        badge=stored["badge"],
+        number=stored["number"],
+        footer=stored["footer"],
+        blocks=tuple(map(block, stored["blocks"])),
+        links=tuple(Link(label, url) for label, url in stored["links"]),
+    )

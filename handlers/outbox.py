@@ -1,0 +1,151 @@
+"""Writing what is owed: answers, codes, test cards, notices. Alerts are owed by `handlers.alerts`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from handlers.document import Document, localize, to_json
+from handlers.texts import Language
+from storage import deliveries
+from storage.contacts import MethodRow
+from storage.database import Tx
+from storage.people import ConversationRow
+
+CODE, ANSWER, TEST, CRITICAL, OTHER, NOTICE = 0, 0, 1, 2, 3, 4
+"""Priorities within one lane: smaller goes first, equal ones in the order in which they were written."""
+
+ANSWER_LIFE = timedelta(hours=1)
+TEST_LIFE = timedelta(minutes=10)
+LIFE = timedelta(hours=24)
+
+CHAT = "chat"
+"""The `channel` of deliveries that a platform says in a conversation."""
+
+
+def lane_of(method: MethodRow) -> str:
+    """The lane of a method: one per robot, number or mailbox, whoever's contact it belongs to."""
+    return f"{method.channel}:{method.address_key}"
+
+
+def lane_for(method: MethodRow, kind: str) -> str:
+    """The lane of a message of this kind: codes by phone and mail have one of their own, so that nothing delays them.
+
+    They have their own limits too (see `handlers.verification`); a robot's limit counts every message, codes as well.
+    """
+    return f"{lane_of(method)}:code" if kind == "code" and method.channel in ("sms", "email") else lane_of(method)
+
+
+def row(**values: Any) -> dict[str, Any]:
+    """A delivery with every column set, so that many can be written with one statement."""
+    empty: dict[str, Any] = {
+        "state": "ready",
+        "alert_id": None,
+        "alert_status": None,
+        "alert_severity": None,
+        "method_id": None,
+        "contact_name": "",
+        "group_name": "",
+        "masked": "",
+        "batch_id": None,
+        "code_id": None,
+        "payload": None,
+        "attempts": 0,
+        "plain": False,
+        "reason": "",
+        "say": None,
+        "receipt": "",
+        "done_at": None,
+    }
+    return empty | values
+
+
+def to_method(
+    method: MethodRow,
+    contact_name: str,
+    kind: str,
+    document: Document,
+    language: Language,
+    *,
+    dedupe: str,
+    priority: int,
+    now: datetime,
+    life: timedelta,
+    **more: Any,
+) -> dict[str, Any]:
+    """A delivery of a document (not an alert) to a contact method."""
+    payload = {"document": to_json(localize(document, language)), "language": language, **more.pop("payload", {})}
+    return row(
+        lane=lane_for(method, kind),
+        kind=kind,
+        channel=method.channel,
+        priority=priority,
+        dedupe=dedupe,
+        method_id=method.id,
+        contact_name=contact_name,
+        masked=method.masked,
+        payload=payload,
+        due_at=now,
+        expires_at=now + life,
+        created_at=now,
+        **more,
+    )
+
+
+def answer(
+    document: Document,
+    language: Language,
+    place: ConversationRow,
+    person_id: str,
+    *,
+    private: bool,
+    dedupe: str,
+    now: datetime,
+) -> dict[str, Any]:
+    """A delivery of an answer: in the conversation, or with `private` to the person alone."""
+    alone = private and not place.direct
+    return row(
+        lane=f"person:{person_id}" if alone else f"chat:{place.id}",
+        kind="answer",
+        channel=CHAT,
+        priority=ANSWER,
+        dedupe=dedupe,
+        payload={
+            "document": to_json(localize(document, language)),
+            "language": language,
+            "conversation": "" if alone else place.id,
+            "person": person_id,
+            "fallback": place.id if alone else "",
+        },
+        due_at=now,
+        expires_at=now + ANSWER_LIFE,
+        created_at=now,
+    )
+
+
+def to_person(document: Document, language: Language, person_id: str, *, dedupe: str, now: datetime) -> dict[str, Any]:
+    """A delivery to a person one-to-one that nobody asked for: something they have to know."""
+    return row(
+        lane=f"person:{person_id}",
+        kind="answer",
+        channel=CHAT,
+        priority=NOTICE,
+        dedupe=dedupe,
+        payload={
+            "document": to_json(localize(document, language)),
+            "language": language,
+            "conversation": "",
+            "person": person_id,
+        },
+        due_at=now,
+        expires_at=now + LIFE,
+        created_at=now,
+    )
+
+
+def owe(tx: Tx, rows: Iterable[dict[str, Any]]) -> set[str]:
+    """Writes the deliveries; the lanes to wake after the commit."""
+    rows = list(rows)
+    deliveries.owe(tx, rows)
+    return {str(one["lane"]) for one in rows}

@@ -1,0 +1,187 @@
+"""What follows from a delivery that was sent or given up: codes, disabled methods, notices, reports of tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from handlers import outbox, verification
+from handlers.addresses import channel_name
+from handlers.context import Rules
+from handlers.document import Document, Examples, Paragraph, Table
+from handlers.errors import DeliveryError
+from handlers.texts import Language, Say, _, from_json, n_, to_json
+from storage import codes, contacts, deliveries, people
+from storage.database import Tx
+from storage.deliveries import DeliveryRow
+
+REPORT_AFTER = timedelta(seconds=45)
+"""How long the report of a test waits for the slowest channel."""
+
+
+def sent(tx: Tx, delivery: DeliveryRow, receipt: str, now: datetime) -> set[str]:
+    """Writes that the platform took it; the lanes to wake."""
+    deliveries.settle(tx, delivery.id, state="sent", done_at=now, receipt=receipt[:255], reason="", say=None)
+    return _report(tx, delivery, now)
+
+
+def given_up(tx: Tx, delivery: DeliveryRow, error: DeliveryError, reason: str, rules: Rules, now: datetime) -> set[str]:
+    """Writes the dead letter and tells those concerned; the lanes to wake."""
+    keep = delivery.payload if delivery.kind in ("test", "notice") else None
+    changes: dict[str, Any] = {"state": "dead", "done_at": now, "reason": reason, "say": to_json(error.say)}
+    if keep is None:
+        changes["payload"] = None
+    deliveries.settle(tx, delivery.id, **changes)
+    wake: set[str] = set()
+    if delivery.kind == "code" and delivery.code_id is not None:
+        wake |= _code_refused(tx, delivery, error, now)
+    elif delivery.method_id is not None and error.permanent and error.disables:
+        wake |= disable(tx, delivery.method_id, error.say, rules, now)
+    if delivery.kind == "answer":
+        wake |= _answer_failed(tx, delivery, now)
+    return wake | _report(tx, delivery, now)
+
+
+def _code_refused(tx: Tx, delivery: DeliveryRow, error: DeliveryError, now: datetime) -> set[str]:
+    code = codes.by_id(tx, delivery.code_id or 0)
+    if code is None or code.state != "issued":
+        return set()
+    codes.set_state(tx, code.id, "refused")
+    place = people.conversation_by_id(tx, code.conversation)
+    if place is None:
+        return set()
+    language: Language = "en" if (delivery.payload or {}).get("language") == "en" else "zh"
+    document = verification.refused(language, delivery.masked, delivery.contact_name, error.say)
+    return outbox.owe(
+        tx,
+        [
+            outbox.answer(
+                document, language, place, code.person, private=False, dedupe=f"refused:{delivery.id}", now=now
+            )
+        ],
+    )
+
+
+def disable(tx: Tx, method_id: int, why: Say, rules: Rules, now: datetime) -> set[str]:
+    """Takes a dead method out of use and tells its owner and the admins, at most once an hour each."""
+    method = contacts.method_by_id(tx, method_id)
+    if method is None or method.state == "disabled":
+        return set()
+    contact = contacts.by_id(tx, method.contact_id)
+    name = contact.name if contact else ""
+    contacts.change_method(tx, method_id, state="disabled", reason=_stored(why))
+    told = set(contacts.owner(tx, method.contact_id)) | rules.admins | {admin.id for admin in people.admins(tx)}
+    known = people.by_ids(tx, sorted(told))
+    hour = int(now.timestamp()) // 3600
+    rows = []
+    for person_id in sorted(told):
+        if person_id.partition(":")[0] not in rules.private:
+            continue
+        language = verification.known_language(known.get(person_id), rules.language)
+        document = Document(
+            _(
+                "{channel} {address} of {name} is disabled.",
+                channel=channel_name(method.channel),
+                address=method.masked,
+                name=name,
+            ),
+            (
+                Paragraph(why),
+                Paragraph(_("No alert goes there until it is verified again:")),
+                Examples((verification.verify_command(language, name),)),
+            ),
+        )
+        rows.append(
+            outbox.to_person(
+                document, language, person_id, dedupe=f"disabled:{method_id}:{hour}:{person_id}"[:200], now=now
+            )
+        )
+    return outbox.owe(tx, rows)
+
+
+def _stored(say: Say) -> str:
+    return json.dumps(to_json(say), ensure_ascii=False)
+
+
+def _answer_failed(tx: Tx, delivery: DeliveryRow, now: datetime) -> set[str]:
+    """A private answer that could not be said: the conversation it belongs to is asked to come one-to-one."""
+    payload = delivery.payload or {}
+    place = people.conversation_by_id(tx, payload.get("fallback", ""))
+    if place is None:
+        return set()
+    language: Language = "en" if payload.get("language") == "en" else "zh"
+    document = Document(_("I could not write to you alone. Please send me that command again in a one-to-one chat."))
+    return outbox.owe(
+        tx,
+        [
+            outbox.answer(
+                document, language, place, payload["person"], private=False, dedupe=f"fallback:{delivery.id}", now=now
+            )
+        ],
+    )
+
+
+def _report(tx: Tx, delivery: DeliveryRow, now: datetime) -> set[str]:
+    if delivery.batch_id is None:
+        return set()
+    rows = deliveries.of_batch(tx, delivery.batch_id)
+    if any(row.state == "ready" for row in rows):
+        return set()
+    return report(tx, delivery.batch_id, rows, now)
+
+
+def report_overdue(tx: Tx, now: datetime) -> set[str]:
+    """Reports tests whose slowest channel takes too long."""
+    wake: set[str] = set()
+    for batch_id in deliveries.overdue_batches(tx, now - REPORT_AFTER):
+        wake |= report(tx, batch_id, deliveries.of_batch(tx, batch_id), now)
+    return wake
+
+
+def report(tx: Tx, batch_id: int, rows: Iterable[DeliveryRow], now: datetime) -> set[str]:
+    """Says once how a test went, channel by channel."""
+    body = deliveries.close_batch(tx, batch_id, now)
+    if body is None:
+        return set()
+    place = people.conversation_by_id(tx, body["conversation"])
+    if place is None:
+        return set()
+    rows = list(rows)
+    language: Language = "en" if body["language"] == "en" else "zh"
+    fine = sum(row.state == "sent" for row in rows)
+    document = Document(
+        _("Test of {name}: {fine} of {all} arrived.", name=body["name"], fine=fine, all=len(rows)),
+        (
+            Table(
+                (_("Contact"), _("Channel"), _("Result")),
+                tuple(
+                    (
+                        row.contact_name,
+                        _("{channel} {address}", channel=channel_name(row.channel), address=row.masked),
+                        result(row),
+                    )
+                    for row in rows
+                ),
+            ),
+        ),
+        tone="resolved" if fine == len(rows) else "warning",
+    )
+    return outbox.owe(
+        tx,
+        [outbox.answer(document, language, place, body["person"], private=False, dedupe=f"report:{batch_id}", now=now)],
+    )
+
+
+def result(row: DeliveryRow) -> Say:
+    """The state of a delivery in words."""
+    if row.state == "sent":
+        return _("sent")
+    if row.state == "dead":
+        return _("failed: {why}", why=from_json(row.say)) if row.say else _("failed")
+    if row.state == "cancelled":
+        return _("cancelled")
+    if row.attempts and row.say:
+        return _("waiting after {tries}: {why}", tries=n_("{n} try", "{n} tries", row.attempts), why=from_json(row.say))
+    return _("waiting")

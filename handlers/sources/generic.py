@@ -1,0 +1,99 @@
+"""Our own JSON: an object, a list, or `{"alerts": [...]}` of objects with a `title`; strict, so that mistakes are seen.
+
+Fields: title, status, severity, description, labels, annotations, link, fingerprint, starts_at, ends_at. Every other
+field becomes a label, a nested one as JSON text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import get_args
+
+from handlers.model import SEVERITIES, Alert, Status
+from handlers.sources.contract import ALERTS_MAX, Body, Source, fingerprint, fitted, is_blank
+from handlers.sources.reader import Node, read_json
+from handlers.texts import _
+
+NAME = "json"
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+FIELDS = frozenset(
+    (
+        "title",
+        "status",
+        "severity",
+        "description",
+        "labels",
+        "annotations",
+        "link",
+        "fingerprint",
+        "starts_at",
+        "ends_at",
+    )
+)
+
+MEASURED = frozenset(("value", "current_value", "count", "duration", "time", "timestamp", "message", "url"))
+"""Labels that say how bad it is at this moment, not what it is about: another value is still the same condition."""
+
+
+def parse(body: Body, now: datetime) -> list[Alert]:
+    """The alerts of the body, in its order."""
+    top = read_json(body.raw)
+    if isinstance(top.raw, list):
+        nodes = top.elements(ALERTS_MAX)
+    elif top.has("alerts") and not top.has("title"):
+        nodes = top.get("alerts").elements(ALERTS_MAX)
+    else:
+        nodes = [top]
+    return [_alert(node, now) for node in nodes]
+
+
+def _alert(node: Node, now: datetime) -> Alert:
+    title = _title(node.get("title"))
+    status = node.get("status").word(STATUSES, "firing")
+    labels = _labels(node)
+    given = node.get("fingerprint").scalar().strip()
+    link = node.get("link").url()
+    ends_at = node.get("ends_at").time()
+    return fitted(
+        Alert(
+            fingerprint=fingerprint(NAME, "given", given)
+            if given
+            else fingerprint(NAME, "labels", title, _identifying(labels)),
+            title=title,
+            status=status,
+            severity=node.get("severity").word(SEVERITIES, "warning"),
+            description=node.get("description").text(),
+            rule=labels.get("alertname") or title,
+            labels=labels,
+            annotations=node.get("annotations").scalars(),
+            links=(("link", link),) if link else (),
+            starts_at=node.get("starts_at").time(),
+            ends_at=ends_at or (now if status == "resolved" else None),
+        )
+    )
+
+
+def _title(node: Node) -> str:
+    title = node.text().strip()
+    if is_blank(title):
+        raise node.wrong(_("a text such as {example}", example='"Disk full on db1"'))
+    return title
+
+
+def _labels(node: Node) -> dict[str, str]:
+    """The labels and the fields we do not know; where both have a name, the labels win."""
+    unknown = {
+        name: field.scalar() if field.is_scalar() else field.compact()
+        for name, field in node.fields()
+        if name not in FIELDS and not field.missing
+    }
+    return {**unknown, **node.get("labels").scalars()}
+
+
+def _identifying(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if name not in MEASURED}
+
+
+SOURCE = Source(NAME, parse)

@@ -1,0 +1,122 @@
+"""Alerts: one row per condition and time it was open; at most one open row per source and fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, update
+
+from storage.database import Tx
+from storage.rows import record
+from storage.schema import alert, contact_group, note
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """`id` is the number people type. `links` are pairs of label and URL."""
+
+    id: int
+    source_id: int | None
+    source_name: str
+    group_id: int | None
+    fingerprint: str
+    status: str
+    severity: str
+    title: str
+    description: str
+    rule: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    links: list[list[str]]
+    starts_at: datetime | None
+    ends_at: datetime | None
+    first_at: datetime
+    last_at: datetime
+    sent_at: datetime
+    repeats: int
+    version: int
+    acked_by: str | None
+    acked_at: datetime | None
+    resolved_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRow:
+    at: datetime
+    person: str
+    text: str
+
+
+def open_one(tx: Tx, source_id: int, fingerprint: str) -> AlertRow | None:
+    """The firing alert with this fingerprint, locked."""
+    query = select(alert).where(
+        alert.c.source_id == source_id, alert.c.fingerprint == fingerprint, alert.c.status == "firing"
+    )
+    row = tx.conn.execute(query.with_for_update()).first()
+    return record(AlertRow, row) if row else None
+
+
+def latest(tx: Tx, source_id: int, fingerprint: str) -> AlertRow | None:
+    """The newest alert with this fingerprint, whatever became of it."""
+    query = select(alert).where(alert.c.source_id == source_id, alert.c.fingerprint == fingerprint)
+    row = tx.conn.execute(query.order_by(alert.c.id.desc()).limit(1)).first()
+    return record(AlertRow, row) if row else None
+
+
+def add(tx: Tx, **values: Any) -> int:
+    """The number of the new alert."""
+    return int(tx.conn.execute(alert.insert().values(**values).returning(alert.c.id)).scalar_one())
+
+
+def change(tx: Tx, alert_id: int, **values: Any) -> None:
+    tx.conn.execute(update(alert).where(alert.c.id == alert_id).values(**values))
+
+
+def by_id(tx: Tx, alert_id: int) -> AlertRow | None:
+    if not 0 < alert_id < 2**63:
+        return None
+    row = tx.conn.execute(select(alert).where(alert.c.id == alert_id)).first()
+    return record(AlertRow, row) if row else None
+
+
+def by_ids(tx: Tx, alert_ids: Sequence[int]) -> dict[int, AlertRow]:
+    rows = tx.conn.execute(select(alert).where(alert.c.id.in_(alert_ids)))
+    return {row.id: record(AlertRow, row) for row in rows}
+
+
+def page(
+    tx: Tx, *, group_id: int | None, only_open: bool, limit: int, offset: int
+) -> tuple[int, list[tuple[AlertRow, str | None]]]:
+    """How many alerts match, and one page of (alert, group name), newest first."""
+    where = []
+    if group_id is not None:
+        where.append(alert.c.group_id == group_id)
+    if only_open:
+        where.append(alert.c.status == "firing")
+    count = int(tx.conn.execute(select(func.count()).select_from(alert).where(*where)).scalar_one())
+    query = (
+        select(alert, contact_group.c.name.label("group_name"))
+        .outerjoin(contact_group, contact_group.c.id == alert.c.group_id)
+        .where(*where)
+        .order_by(alert.c.id.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    return count, [(record(AlertRow, row), row.group_name) for row in tx.conn.execute(query)]
+
+
+def open_count(tx: Tx) -> int:
+    return int(tx.conn.execute(select(func.count()).where(alert.c.status == "firing")).scalar_one())
+
+
+def add_note(tx: Tx, alert_id: int, person: str, text: str, now: datetime) -> None:
+    tx.conn.execute(note.insert().values(alert_id=alert_id, at=now, person=person, text=text))
+
+
+def notes(tx: Tx, alert_id: int) -> list[NoteRow]:
+    """Notes on the alert, oldest first."""
+    rows = tx.conn.execute(select(note).where(note.c.alert_id == alert_id).order_by(note.c.id))
+    return [record(NoteRow, row) for row in rows]

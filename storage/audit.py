@@ -1,0 +1,55 @@
+"""The audit log: who changed what, where and when. Callers mask what is secret before it comes here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from storage.database import Tx
+from storage.rows import record
+from storage.schema import audit
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    id: int
+    at: datetime
+    person: str
+    conversation: str
+    action: str
+    subject: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+def write(
+    tx: Tx,
+    now: datetime,
+    person: str,
+    conversation: str,
+    action: str,
+    subject: str,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> None:
+    tx.conn.execute(
+        audit.insert().values(
+            at=now,
+            person=person,
+            conversation=conversation,
+            action=action,
+            subject=subject[:255],
+            before=before,
+            after=after,
+        )
+    )
+
+
+def page(tx: Tx, limit: int, offset: int) -> tuple[int, list[AuditRow]]:
+    """How many entries there are, and one page, newest first."""
+    count = int(tx.conn.execute(select(func.count()).select_from(audit)).scalar_one())
+    rows = tx.conn.execute(select(audit).order_by(audit.c.id.desc()).limit(limit).offset(offset))
+    return count, [record(AuditRow, row) for row in rows]

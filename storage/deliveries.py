@@ -1,0 +1,322 @@
+"""Everything owed to the outside: deliveries (the outbox, also the log people see), their attempts, and the lanes.
+
+A lane is one destination (a robot, a number, a mailbox, a conversation). Workers claim lanes, not messages: whoever
+holds a lane sends its messages in order, so budgets and order need no other coordination. Every claim raises the lane's
+token; a release with an old token changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, literal, or_, select, update
+
+from storage.database import Tx
+from storage.rows import insert_or_ignore, record
+from storage.schema import attempt, batch, delivery, lane
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """One message owed or sent. `payload` is opened: what has to be said, for those that are not made from an alert."""
+
+    id: int
+    lane: str
+    kind: str
+    channel: str
+    priority: int
+    state: str
+    alert_id: int | None
+    alert_status: str | None
+    alert_severity: str | None
+    method_id: int | None
+    contact_name: str
+    group_name: str
+    masked: str
+    batch_id: int | None
+    code_id: int | None
+    payload: dict[str, Any] | None
+    due_at: datetime
+    expires_at: datetime
+    attempts: int
+    plain: bool
+    reason: str
+    say: dict[str, Any] | None
+    receipt: str
+    created_at: datetime
+    done_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRow:
+    key: str
+    token: int
+    open_at: datetime | None
+    fails: int
+    sent: list[int]
+
+
+def _delivery(tx: Tx, row: Any) -> DeliveryRow:
+    return record(DeliveryRow, row, payload=json.loads(tx.vault.open(row.payload)) if row.payload else None)
+
+
+def owe(tx: Tx, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Writes deliveries, all with the same columns; those whose dedupe key is there already are left out.
+
+    `payload`, where given, is a JSON object and is sealed. Touches no lane: call `wake` after the commit.
+    """
+    values = []
+    for row in rows:
+        value = dict(row)
+        if value.get("payload") is not None:
+            value["payload"] = tx.vault.seal(json.dumps(value["payload"]))
+        values.append(value)
+    return insert_or_ignore(tx, delivery, values)
+
+
+def wake(tx: Tx, keys: Iterable[str], now: datetime) -> None:
+    """Pulls the lanes forward to now (or to when their gate opens); makes those that are missing."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return
+    fresh: list[dict[str, Any]] = [
+        {"key": key, "next_at": now, "owner": None, "token": 0, "open_at": None, "fails": 0, "sent": []}
+        for key in wanted
+    ]
+    insert_or_ignore(tx, lane, fresh)
+    opens = case(
+        (and_(lane.c.open_at.is_not(None), lane.c.open_at > now), lane.c.open_at),
+        else_=literal(now, lane.c.open_at.type),
+    )
+    tx.conn.execute(
+        update(lane)
+        .where(lane.c.key.in_(wanted), lane.c.owner.is_(None), or_(lane.c.next_at.is_(None), lane.c.next_at > opens))
+        .values(next_at=opens)
+    )
+
+
+def next_due(tx: Tx) -> datetime | None:
+    """When the next lane may be claimed: a time up to now means at once; None: nothing waits."""
+    soonest: datetime | None = tx.conn.execute(select(func.min(lane.c.next_at, type_=lane.c.next_at.type))).scalar_one()
+    return soonest
+
+
+def claim(tx: Tx, owner: str, now: datetime, lease: timedelta) -> LaneRow | None:
+    """The lane that is due longest, now leased to `owner`; None when none is due."""
+    pick = (
+        select(lane.c.key)
+        .where(lane.c.next_at <= now)
+        .order_by(lane.c.next_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    row = tx.conn.execute(
+        update(lane)
+        .where(lane.c.key == pick)
+        .values(next_at=now + lease, owner=owner, token=lane.c.token + 1)
+        .returning(lane)
+    ).first()
+    return record(LaneRow, row) if row else None
+
+
+def ready(tx: Tx, key: str, now: datetime, limit: int) -> list[DeliveryRow]:
+    """The lane's next messages that are due, in the order in which they are to be sent.
+
+    A recovery does not overtake its alarm: what belongs to the same alert waits behind what failed and waits.
+    """
+    earlier = delivery.alias("earlier")
+    overtakes = exists().where(
+        earlier.c.lane == key,
+        earlier.c.state == "ready",
+        earlier.c.alert_id == delivery.c.alert_id,
+        earlier.c.id < delivery.c.id,
+        earlier.c.due_at > now,
+    )
+    query = select(delivery).where(
+        delivery.c.lane == key, delivery.c.state == "ready", delivery.c.due_at <= now, ~overtakes
+    )
+    rows = tx.conn.execute(query.order_by(delivery.c.priority, delivery.c.id).limit(limit))
+    return [_delivery(tx, row) for row in rows]
+
+
+def starting(tx: Tx, delivery_id: int, lane_key: str, token: int, sent: Sequence[int], lease_until: datetime) -> bool:
+    """Reserves one send in the lane's window, before it happens, and renews the lease; False when that was lost."""
+    held = tx.conn.execute(
+        update(lane).where(lane.c.key == lane_key, lane.c.token == token).values(sent=list(sent), next_at=lease_until)
+    ).rowcount
+    if held:
+        tx.conn.execute(update(delivery).where(delivery.c.id == delivery_id).values(attempts=delivery.c.attempts + 1))
+    return bool(held)
+
+
+def settle(tx: Tx, delivery_id: int, **changes: Any) -> None:
+    """Writes what became of a message, whoever holds the lane: a fact is a fact. A final state empties the payload."""
+    if changes.get("state") in ("sent", "cancelled"):
+        changes["payload"] = None
+    tx.conn.execute(update(delivery).where(delivery.c.id == delivery_id).values(**changes))
+
+
+def tried(tx: Tx, delivery_id: int, at: datetime, outcome: str, reason: str, took_ms: int) -> None:
+    tx.conn.execute(
+        attempt.insert().values(delivery_id=delivery_id, at=at, outcome=outcome, reason=reason, took_ms=took_ms)
+    )
+
+
+def release(
+    tx: Tx, key: str, token: int, now: datetime, *, open_at: datetime | None, fails: int, sent: Sequence[int]
+) -> None:
+    """Gives the lane back, due again when its next message is and its gate is open. An old token changes nothing."""
+    held = tx.conn.execute(select(lane.c.key).where(lane.c.key == key, lane.c.token == token).with_for_update()).first()
+    if held is None:
+        return
+    # A statement of its own, after the lock: it sees every message whose wake-up had to wait for us.
+    due = tx.conn.execute(
+        select(func.min(delivery.c.due_at, type_=delivery.c.due_at.type)).where(
+            delivery.c.lane == key, delivery.c.state == "ready"
+        )
+    ).scalar_one()
+    next_at = None if due is None else max(moment for moment in (due, open_at, now) if moment is not None)
+    tx.conn.execute(
+        update(lane)
+        .where(lane.c.key == key)
+        .values(next_at=next_at, owner=None, open_at=open_at, fails=fails, sent=list(sent))
+    )
+
+
+def leased(tx: Tx) -> int:
+    """How many lanes somebody works on right now."""
+    return int(tx.conn.execute(select(func.count()).select_from(lane).where(lane.c.owner.is_not(None))).scalar_one())
+
+
+def sweep(tx: Tx, now: datetime) -> int:
+    """Finds messages whose wake-up was lost in a crash, and wakes their lanes; how many."""
+    waiting = select(delivery.c.lane).where(delivery.c.state == "ready").distinct()
+    idle = ~exists(select(lane.c.key).where(lane.c.key == delivery.c.lane, lane.c.next_at.is_not(None)))
+    keys = list(tx.conn.scalars(waiting.where(idle)))
+    wake(tx, keys, now)
+    return len(keys)
+
+
+def free_all(tx: Tx, now: datetime) -> None:
+    """Ends every lease. Only for the one process that holds the database's lock, when it starts."""
+    tx.conn.execute(update(lane).where(lane.c.owner.is_not(None)).values(owner=None, next_at=now))
+
+
+def clock_went_back(tx: Tx, now: datetime, patience: timedelta) -> None:
+    """After the clock was set back: nothing waits longer than it would have."""
+    late = now + patience
+    tx.conn.execute(update(delivery).where(delivery.c.state == "ready", delivery.c.due_at > late).values(due_at=late))
+    tx.conn.execute(
+        update(lane).where(lane.c.owner.is_(None), lane.c.next_at.is_not(None)).values(next_at=now, open_at=None)
+    )
+
+
+def by_id(tx: Tx, delivery_id: int) -> DeliveryRow | None:
+    if not 0 < delivery_id < 2**63:
+        return None
+    row = tx.conn.execute(select(delivery).where(delivery.c.id == delivery_id)).first()
+    return _delivery(tx, row) if row else None
+
+
+def of_alert(tx: Tx, alert_id: int) -> list[DeliveryRow]:
+    rows = tx.conn.execute(select(delivery).where(delivery.c.alert_id == alert_id).order_by(delivery.c.id))
+    return [_delivery(tx, row) for row in rows]
+
+
+LOGGED = ("alert", "code", "test", "notice")
+"""Kinds that the delivery log shows; answers in chat are not deliveries to anybody."""
+
+
+def page(
+    tx: Tx,
+    *,
+    only_failed: bool,
+    contact_name: str | None,
+    group_name: str | None,
+    limit: int,
+    offset: int,
+) -> tuple[int, list[DeliveryRow]]:
+    """How many deliveries match, and one page: dead letters first, then newest first."""
+    where: list[ColumnElement[bool]] = [delivery.c.kind.in_(LOGGED)]
+    if only_failed:
+        where.append(delivery.c.state == "dead")
+    if contact_name is not None:
+        where.append(delivery.c.contact_name == contact_name)
+    if group_name is not None:
+        where.append(delivery.c.group_name == group_name)
+    count = int(tx.conn.execute(select(func.count()).select_from(delivery).where(*where)).scalar_one())
+    dead_first = case((delivery.c.state == "dead", 0), else_=1)
+    query = select(delivery).where(*where).order_by(dead_first, delivery.c.id.desc()).limit(limit).offset(offset)
+    return count, [_delivery(tx, row) for row in tx.conn.execute(query)]
+
+
+def revive(tx: Tx, delivery_id: int, now: datetime, expires_at: datetime) -> None:
+    """Makes a dead letter ready again."""
+    tx.conn.execute(
+        update(delivery)
+        .where(delivery.c.id == delivery_id)
+        .values(
+            state="ready", due_at=now, expires_at=expires_at, done_at=None, attempts=0, plain=False, reason="", say=None
+        )
+    )
+
+
+def cancel_for_method(tx: Tx, method_id: int, kind: str, now: datetime) -> None:
+    """Messages of this kind that still wait for the method are not sent any more."""
+    tx.conn.execute(
+        update(delivery)
+        .where(delivery.c.method_id == method_id, delivery.c.kind == kind, delivery.c.state == "ready")
+        .values(state="cancelled", done_at=now, payload=None)
+    )
+
+
+def waiting(tx: Tx) -> int:
+    """How many messages are ready and not sent."""
+    return int(tx.conn.execute(select(func.count()).where(delivery.c.state == "ready")).scalar_one())
+
+
+def dead(tx: Tx) -> int:
+    """How many dead letters there are."""
+    query = select(func.count()).where(delivery.c.state == "dead", delivery.c.kind.in_(LOGGED))
+    return int(tx.conn.execute(query).scalar_one())
+
+
+def open_batch(tx: Tx, kind: str, body: dict[str, Any], now: datetime) -> int:
+    """A batch of deliveries whose outcomes are reported together."""
+    values = {"kind": kind, "body": tx.vault.seal(json.dumps(body)), "created_at": now}
+    return int(tx.conn.execute(batch.insert().values(**values).returning(batch.c.id)).scalar_one())
+
+
+def of_batch(tx: Tx, batch_id: int) -> list[DeliveryRow]:
+    rows = tx.conn.execute(select(delivery).where(delivery.c.batch_id == batch_id).order_by(delivery.c.id))
+    return [_delivery(tx, row) for row in rows]
+
+
+def close_batch(tx: Tx, batch_id: int, now: datetime) -> dict[str, Any] | None:
+    """What `open_batch` was given, once: None when the batch was closed before."""
+    row = tx.conn.execute(
+        update(batch)
+        .where(batch.c.id == batch_id, batch.c.done_at.is_(None))
+        .values(done_at=now)
+        .returning(batch.c.body)
+    ).first()
+    return json.loads(tx.vault.open(row.body)) if row else None
+
+
+def overdue_batches(tx: Tx, before: datetime) -> list[int]:
+    """Open batches from before; their report should not wait any longer."""
+    return list(tx.conn.scalars(select(batch.c.id).where(batch.c.done_at.is_(None), batch.c.created_at < before)))
+
+
+def purge(tx: Tx, answers_before: datetime, others_before: datetime) -> int:
+    """Removes settled deliveries nobody asks for any more; how many. Dead letters stay as long as the others."""
+    settled = delivery.c.state != "ready"
+    old = or_(
+        and_(delivery.c.kind == "answer", delivery.c.done_at < answers_before), delivery.c.done_at < others_before
+    )
+    return tx.conn.execute(delete(delivery).where(settled, old)).rowcount

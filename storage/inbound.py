@@ -1,0 +1,57 @@
+"""Chat messages that were taken in: once each, kept (sealed) until they are handled."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select, update
+
+from storage.database import Tx
+from storage.rows import insert_or_ignore
+from storage.schema import inbound
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    id: int
+    body: dict[str, Any]
+    tries: int
+
+
+def take_in(tx: Tx, platform: str, message_id: str, body: dict[str, Any], now: datetime) -> bool:
+    """False when this message was taken in before."""
+    row = {
+        "platform": platform,
+        "message_id": message_id,
+        "body": tx.vault.seal(json.dumps(body)),
+        "received_at": now,
+        "tries": 0,
+    }
+    return insert_or_ignore(tx, inbound, [row]) == 1
+
+
+def next_waiting(tx: Tx) -> Waiting | None:
+    """The oldest message nobody handled yet, locked for this transaction; its tries already count this one."""
+    query = select(inbound).where(inbound.c.body.is_not(None)).order_by(inbound.c.id).limit(1)
+    row = tx.conn.execute(query.with_for_update(skip_locked=True)).first()
+    if row is None:
+        return None
+    return Waiting(row.id, json.loads(tx.vault.open(row.body)), row.tries)
+
+
+def tried(tx: Tx, inbound_id: int) -> None:
+    """Counts a try that failed."""
+    tx.conn.execute(update(inbound).where(inbound.c.id == inbound_id).values(tries=inbound.c.tries + 1))
+
+
+def handled(tx: Tx, inbound_id: int) -> None:
+    """Empties the message; its id stays, so that a second delivery of it is known."""
+    tx.conn.execute(update(inbound).where(inbound.c.id == inbound_id).values(body=None))
+
+
+def forget(tx: Tx, before: datetime) -> int:
+    """Removes handled messages from before; platforms deliver again within a day at most."""
+    return tx.conn.execute(delete(inbound).where(inbound.c.body.is_(None), inbound.c.received_at < before)).rowcount

@@ -1,0 +1,352 @@
+"""The tables. Times are epoch milliseconds in the database and aware UTC datetimes in Python."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_ms(moment: datetime) -> int:
+    """Epoch milliseconds of an aware datetime."""
+    return round((moment - EPOCH) / timedelta(milliseconds=1))
+
+
+def from_ms(ms: int) -> datetime:
+    """The aware UTC datetime of epoch milliseconds."""
+    return EPOCH + timedelta(milliseconds=ms)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, kept as epoch milliseconds: sorts, compares and indexes the same on every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        return None if value is None else to_ms(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else from_ms(value)
+
+
+Key = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only in an INTEGER PRIMARY KEY."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+setting = Table(
+    "setting", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False)
+)
+
+contact = Table(
+    "contact",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("name_key", String(256), nullable=False, unique=True),
+    Column("created_by", String(255)),
+    Column("created_at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+method = Table(
+    "method",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("contact_id", Key, ForeignKey("contact.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("channel", String(16), nullable=False),
+    Column("address", Text, nullable=False),  # sealed
+    Column("address_key", String(64), nullable=False, index=True),  # digest
+    Column("masked", String(160), nullable=False),
+    Column("secret", Text),  # sealed
+    Column("state", String(16), nullable=False),  # pending, active, disabled
+    Column("reason", Text),  # why disabled: a text of the catalogue as JSON
+    Column("conversation", String(255)),  # the conversation a webhook was proven in
+    Column("created_at", Moment, nullable=False),
+    Column("verified_at", Moment),
+    Column("verified_by", String(255)),
+    UniqueConstraint("contact_id", "channel", "address_key"),
+    sqlite_autoincrement=True,
+)
+
+contact_group = Table(
+    "contact_group",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("name_key", String(256), nullable=False, unique=True),
+    Column("note", Text, nullable=False, default=""),
+    Column("created_at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+member = Table(
+    "member",
+    metadata,
+    Column("group_id", Key, ForeignKey("contact_group.id", ondelete="CASCADE"), nullable=False),
+    Column("contact_id", Key, ForeignKey("contact.id", ondelete="CASCADE"), nullable=False, index=True),
+    PrimaryKeyConstraint("group_id", "contact_id"),
+)
+
+person = Table(
+    "person",
+    metadata,
+    Column("id", String(255), primary_key=True),
+    Column("name", String(255), nullable=False, default=""),
+    Column("contact_id", Key, ForeignKey("contact.id", ondelete="SET NULL"), index=True),
+    Column("admin", Boolean, nullable=False, default=False),
+    Column("language", String(8)),
+    Column("seen_at", Moment, nullable=False),
+)
+
+conversation = Table(
+    "conversation",
+    metadata,
+    Column("id", String(255), primary_key=True),
+    Column("platform", String(16), nullable=False),
+    Column("direct", Boolean, nullable=False),
+    Column("title", String(255), nullable=False, default=""),
+    Column("language", String(8)),
+    Column("reply_url", Text),  # sealed
+    Column("reply_until", Moment),
+    Column("seen_at", Moment, nullable=False),
+)
+
+inbound = Table(
+    "inbound",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("platform", String(16), nullable=False),
+    Column("message_id", String(255), nullable=False),
+    Column("body", Text),  # sealed; emptied once handled
+    Column("received_at", Moment, nullable=False),
+    Column("tries", SmallInteger, nullable=False, default=0),
+    UniqueConstraint("platform", "message_id"),
+    Index("ix_inbound_waiting", "id", sqlite_where=text("body IS NOT NULL"), postgresql_where=text("body IS NOT NULL")),
+    sqlite_autoincrement=True,
+)
+
+question = Table(
+    "question",
+    metadata,
+    Column("conversation", String(255), nullable=False),
+    Column("person", String(255), nullable=False),
+    Column("slot", String(16), nullable=False),  # "confirm", "name", "more"
+    Column("body", Text, nullable=False),  # sealed
+    Column("expires_at", Moment, nullable=False),
+    PrimaryKeyConstraint("conversation", "person", "slot"),
+)
+
+code = Table(
+    "code",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("method_id", Key, ForeignKey("method.id", ondelete="SET NULL"), index=True),
+    Column("address_key", String(64), nullable=False),
+    Column("person", String(255), nullable=False),
+    Column("conversation", String(255), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # issued, confirmed, exhausted, replaced, refused, expired
+    Column("tries_left", SmallInteger, nullable=False),
+    Column("issued_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Index("ix_code_address", "address_key", "issued_at"),
+    Index("ix_code_person", "person", "issued_at"),
+    sqlite_autoincrement=True,
+)
+
+wrong_code = Table(
+    "wrong_code",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("person", String(255), nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("ix_wrong_code_person", "person", "at"),
+)
+
+source = Table(
+    "source",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("name_key", String(256), nullable=False, unique=True),
+    Column("kind", String(32), nullable=False),
+    Column("token_digest", String(64), nullable=False, unique=True),
+    Column("group_id", Key, ForeignKey("contact_group.id", ondelete="SET NULL"), index=True),
+    Column("created_by", String(255)),
+    Column("created_at", Moment, nullable=False),
+    Column("seen_at", Moment),
+    sqlite_autoincrement=True,
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("source_id", Key, ForeignKey("source.id", ondelete="SET NULL")),
+    Column("source_name", String(64), nullable=False),
+    Column("group_id", Key, ForeignKey("contact_group.id", ondelete="SET NULL"), index=True),
+    Column("fingerprint", String(160), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("annotations", JSON, nullable=False),
+    Column("links", JSON, nullable=False),
+    Column("starts_at", Moment),
+    Column("ends_at", Moment),
+    Column("first_at", Moment, nullable=False),
+    Column("last_at", Moment, nullable=False),
+    Column("sent_at", Moment, nullable=False),
+    Column("repeats", Integer, nullable=False, default=0),
+    Column("version", Integer, nullable=False, default=1),
+    Column("acked_by", String(255)),
+    Column("acked_at", Moment),
+    Column("resolved_by", String(255)),
+    Index(
+        "uq_alert_open",
+        "source_id",
+        "fingerprint",
+        unique=True,
+        sqlite_where=text("status = 'firing'"),
+        postgresql_where=text("status = 'firing'"),
+    ),
+    Index("ix_alert_fingerprint", "source_id", "fingerprint"),
+    sqlite_autoincrement=True,
+)
+
+note = Table(
+    "note",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("alert_id", Key, ForeignKey("alert.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("at", Moment, nullable=False),
+    Column("person", String(255), nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("body", Text, nullable=False),  # sealed: where to report, in which language
+    Column("created_at", Moment, nullable=False),
+    Column("done_at", Moment),
+    sqlite_autoincrement=True,
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("lane", String(300), nullable=False),
+    Column("kind", String(16), nullable=False),  # alert, code, test, notice, answer
+    Column("channel", String(16), nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("state", String(16), nullable=False),  # ready, sent, dead, cancelled
+    Column("dedupe", String(200), nullable=False, unique=True),
+    Column("alert_id", Key, ForeignKey("alert.id", ondelete="CASCADE"), index=True),
+    Column("alert_status", String(16)),
+    Column("alert_severity", String(16)),
+    Column("method_id", Key, ForeignKey("method.id", ondelete="SET NULL"), index=True),
+    Column("contact_name", String(64), nullable=False, default=""),
+    Column("group_name", String(64), nullable=False, default=""),
+    Column("masked", String(160), nullable=False, default=""),
+    Column("batch_id", Key, ForeignKey("batch.id", ondelete="SET NULL"), index=True),
+    Column("code_id", Key, ForeignKey("code.id", ondelete="SET NULL")),
+    Column("payload", Text),  # sealed; emptied once settled
+    Column("due_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("plain", Boolean, nullable=False, default=False),
+    Column("reason", String(64), nullable=False, default=""),
+    Column("say", JSON),  # the last failure in words: a text of the catalogue
+    Column("receipt", String(255), nullable=False, default=""),
+    Column("created_at", Moment, nullable=False),
+    Column("done_at", Moment),
+    Index(
+        "ix_delivery_ready",
+        "lane",
+        "priority",
+        "id",
+        sqlite_where=text("state = 'ready'"),
+        postgresql_where=text("state = 'ready'"),
+    ),
+    Index("ix_delivery_state", "state", "id"),
+    sqlite_autoincrement=True,
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("delivery_id", Key, ForeignKey("delivery.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("at", Moment, nullable=False),
+    Column("outcome", String(16), nullable=False),  # sent, temporary, permanent, unknown
+    Column("reason", String(64), nullable=False, default=""),
+    Column("took_ms", Integer, nullable=False, default=0),
+)
+
+lane = Table(
+    "lane",
+    metadata,
+    Column("key", String(300), primary_key=True),
+    Column("next_at", Moment),  # when it may be claimed; while leased the lease's end; NULL = idle
+    Column("owner", String(64)),
+    Column("token", BigInteger, nullable=False, default=0),
+    Column("open_at", Moment),  # the gate: back-off, penalty, Retry-After
+    Column("fails", Integer, nullable=False, default=0),
+    Column("sent", JSON, nullable=False),  # epoch milliseconds of the last sends, oldest first
+    Index(
+        "ix_lane_next",
+        "next_at",
+        sqlite_where=text("next_at IS NOT NULL"),
+        postgresql_where=text("next_at IS NOT NULL"),
+    ),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("person", String(255), nullable=False),
+    Column("conversation", String(255), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("before", JSON),
+    Column("after", JSON),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,91 @@
+"""The words after `python -m bot`, as a process of its own where that matters."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bot
+from bot import cli
+from bot.settings import load
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def run(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
+    command = [sys.executable, "-m", "bot", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("words", [["version"], ["--version"]])
+def test_version_is_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out == f"Callboard {bot.__version__}\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], ["db", "--help"], ["check", "-h"]])
+def test_help_names_every_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 0
+    out = capsys.readouterr().out
+    for command in cli.COMMANDS:
+        assert command == ("--version",) or f"python -m bot {' '.join(command)}".strip() in out
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["wbe"], "did you mean `python -m bot web`?"),
+        (["chekc"], "did you mean `python -m bot check`?"),
+        (["db"], "python -m bot"),
+        (["db", "upgrad"], "did you mean `python -m bot db upgrade`?"),
+        (["web", "worker"], "python -m bot"),
+        (["--port", "80"], "`python -m bot --help` lists what there is."),
+    ],
+)
+def test_wrong_words_are_one_sentence(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert hint in shown.err
+
+
+@pytest.mark.parametrize("words", [[], ["web"], ["worker"], ["check"], ["db", "upgrade"]])
+def test_malformed_settings_stop_every_command_with_a_line_each(words: list[str], tmp_path: Path) -> None:
+    done = run(tmp_path, *words, PORT="x", SMTP_URL="http://robot:hunter2@host")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert {line.split()[0] for line in done.stderr.splitlines()} == {"PORT", "SMTP_URL"}
+    assert "hunter2" not in done.stderr
+    assert not any(tmp_path.iterdir()), "nothing is made before the settings are read"
+
+
+def test_db_upgrade_makes_the_database_and_may_be_said_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        done = run(tmp_path, "db", "upgrade")
+        assert (done.returncode, done.stdout) == (0, "The database is up to date.\n"), done.stderr
+    assert (tmp_path / "data" / "callboard.db").exists()
+
+
+def test_a_database_that_is_not_there_is_one_sentence_without_its_password(tmp_path: Path) -> None:
+    url = "postgresql://callboard:hunter2@127.0.0.1:1/callboard?connect_timeout=2"
+    done = run(tmp_path, "db", "upgrade", DATABASE_URL=url)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("The database could not be upgraded: ")
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_what_must_not_be_written_is_every_secret_and_the_passwords_in_addresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SECRET_KEY", "new-key, old-key")
+    monkeypatch.setenv("SMTP_URL", "smtp://robot:hunter%202@mail.example.com")
+    monkeypatch.setenv("LARK_ENCRYPT_KEY", "lark-key")
+    assert set(cli.known(load())) - {""} == {"new-key", "old-key", "hunter 2", "lark-key"}

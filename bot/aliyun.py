@@ -109,16 +109,20 @@ def verify(method: str, path: str, query: str, headers: Mapping[str, str], body:
     if scheme != ALGORITHM or names != sorted(set(names)) or not needed <= set(names) or not set(names) <= set(values):
         return False
     digest = hashlib.sha256(body).hexdigest()
-    if not hmac.compare_digest(values.get("x-acs-content-sha256", "").encode(), digest.encode()):
+    if not hmac.compare_digest(values.get("x-acs-content-sha256", "").encode("utf-8", "replace"), digest.encode()):
         return False
     pairs = parse_qsl(query, keep_blank_values=True)
     right = _signature(method.upper(), path, encode(pairs), values, names, digest, secret)
-    return hmac.compare_digest(fields.get("Signature", "").encode(), right.encode())
+    return hmac.compare_digest(fields.get("Signature", "").encode("utf-8", "replace"), right.encode())
 
 
 def encode(pairs: list[tuple[str, str]]) -> str:
     """The canonical query: sorted by name, RFC 3986."""
-    return "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in sorted(pairs))
+
+    def quoted(text: str) -> str:
+        return quote(text, safe="-_.~", errors="replace")
+
+    return "&".join(f"{quoted(name)}={quoted(value)}" for name, value in sorted(pairs))
 
 
 def _signature(
@@ -126,5 +130,5 @@ def _signature(
 ) -> str:
     lines = "".join(f"{name}:{headers[name].strip()}\n" for name in names)
     canonical = "\n".join((method, path, query, lines, ";".join(names), digest))
-    text = f"{ALGORITHM}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    text = f"{ALGORITHM}\n{hashlib.sha256(canonical.encode('utf-8', 'replace')).hexdigest()}"
+    return hmac.new(secret.encode("utf-8", "replace"), text.encode(), hashlib.sha256).hexdigest()

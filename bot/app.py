@@ -26,7 +26,7 @@ from bot.platforms.dingtalk import DingTalkCredentials
 from bot.platforms.dingtalk_stream import StreamRunner
 from bot.sandbox import page
 from bot.sandbox.playground import Playground
-from bot.settings import Settings, secret_key
+from bot.settings import Settings, overrides, secret_key
 from bot.web import alerts as alerts_web
 from bot.web import dingtalk as dingtalk_web
 from bot.web import health
@@ -44,27 +44,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def overrides(settings: Settings) -> dict[str, str]:
-    """Vendor's origin -> what stands in for it."""
-    return {
-        "https://oapi.dingtalk.com": settings.dingtalk_oapi_url,
-        "https://api.dingtalk.com": settings.dingtalk_api_url,
-        "https://qyapi.weixin.qq.com": settings.wecom_api_url,
-        "https://open.feishu.cn": settings.lark_api_url,
-        "https://open.larksuite.com": settings.lark_api_url,
-        "https://hooks.slack.com": settings.slack_hooks_url,
-        "https://slack.com": settings.slack_api_url,
-        "https://alerts.aliyuncs.com": settings.arms_url,
-        "https://dysmsapi.aliyuncs.com": settings.aliyun_sms_url,
-    }
-
-
 def outside_of(settings: Settings) -> Outside:
     """What the channels may use to reach the world."""
     return Outside(
-        http=Http(
-            {vendor: base for vendor, base in overrides(settings).items() if base}, open_hosts=settings.webhook_hosts
-        ),
+        http=Http(overrides(settings), open_hosts=settings.webhook_hosts),
         keyword=settings.das_keyword,
         smtp_url=settings.smtp_url,
         mail_from=settings.mail_from,

@@ -107,7 +107,8 @@ def known(settings: Settings) -> tuple[str, ...]:
     if not settings.secret_key and KEY_FILE.exists():
         values.append(secret_key(settings))
     # Of an address with a login in it the password is the secret; the rest is hidden by its form.
-    return tuple(unquote(urlsplit(value).password or "") if "://" in value else value for value in values if value)
+    plain = (unquote(urlsplit(value).password or "") if "://" in value else value for value in values)
+    return tuple(value for value in plain if value)
 
 
 def configure_logs(settings: Settings) -> None:

@@ -114,7 +114,7 @@ def redact(text: str, known: Collection[str] = ()) -> str:
     `known` are values that are hidden wherever they stand.
     """
     for value in known:
-        if value in text:
+        if value and value in text:
             text = text.replace(value, HIDDEN)
     text = _URL.sub(_bare_url, text)
     for pattern, replacement in _RULES:

@@ -73,9 +73,8 @@ def page(name: str, reply: HttpReply) -> DeliveryError:
     return temporary("not_an_answer", say).error(reply.retry_after)
 
 
-def unknown_code(name: str, code: object, *, permanent: bool = True) -> DeliveryError:
+def unknown_code(name: str, code: object, *, permanent: bool = True, retry_after: float | None = None) -> DeliveryError:
     """A refusal with a code that no table has."""
     shown = str(code)[:40]
-    return DeliveryError(
-        "refused", _("{name} refused the message ({code}).", name=name, code=shown), permanent=permanent
-    )
+    say = _("{name} refused the message ({code}).", name=name, code=shown)
+    return DeliveryError("refused", say, permanent=permanent, retry_after=retry_after)

@@ -79,7 +79,8 @@ def alert_document(
     blocks: list[Block] = [Facts(tuple(facts))]
     if alert.description and alert.description != alert.title:
         blocks.insert(0, Paragraph(alert.description))
-    rest = [(name, text) for name, text in alert.labels.items() if text and text not in (where, value)]
+    said = (where, value, alert.title)
+    rest = [(name, text) for name, text in alert.labels.items() if text and text not in said and name != "severity"]
     if rest:
         shown = tuple((name, text) for name, text in rest[:MOST_LABELS])
         blocks.append(Facts(shown))

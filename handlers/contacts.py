@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from handlers import addresses, names, verification
@@ -109,13 +109,21 @@ def quoted(name: str) -> str:
     return f'"{name}"' if any(ch in name for ch in ",，、;；=:：") else name
 
 
-def create(ctx: Context, name: str, what: Given, into: Sequence[GroupRow] = ()) -> tuple[ContactRow, list[Say]]:
-    """The new contact, in these groups, and what happened to each address (its code is on its way, or why not)."""
+def create(
+    ctx: Context, name: str, what: Given, into: Sequence[GroupRow] = (), *, own: bool = False
+) -> tuple[ContactRow, list[Say]]:
+    """The new contact, in these groups, and what happened to each address (its code is on its way, or why not).
+
+    `own`: it is the contact of the person who speaks.
+    """
     name = names.checked(name)
     check_free(ctx, name)
     contact_id = contacts.add(ctx.tx, name, names.key(name), ctx.person.id, ctx.now)
     contact = contacts.by_id(ctx.tx, contact_id)
     assert contact is not None  # noqa: S101 (just written)
+    if own:
+        people.link(ctx.tx, ctx.person.id, contact_id)
+        ctx.person = replace(ctx.person, contact_id=contact_id)
     for group in into:
         groups.add_members(ctx.tx, group.id, [contact_id])
     ctx.log(

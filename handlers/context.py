@@ -90,7 +90,7 @@ class Context:
         if not self.admin:
             raise CommandError(
                 _(
-                    "Only an admin may {what}. Ask one of them (`admin list`), or make yourself known to them as {person}.",
+                    "Only an admin may {what}. “admin list” names the admins; you are {person}.",
                     what=what,
                     person=self.person.id,
                 )

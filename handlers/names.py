@@ -32,6 +32,14 @@ def checked(name: str) -> str:
                 most=LONGEST,
             )
         )
+    if "@" in trimmed:  # an address that was not recognised, most likely; and it would look like a mention
+        raise CommandError(
+            _(
+                "“{name}” is no name: it has an @. An email address looks like {example}",
+                name=printable(trimmed),
+                example="li.lei@example.com",
+            )
+        )
     if any(unicodedata.category(ch) in ("Cc", "Cs", "Cf", "Co", "Cn") for ch in trimmed):
         raise CommandError(_("The name “{name}” has characters that cannot be shown.", name=printable(trimmed)))
     return trimmed
@@ -54,11 +62,11 @@ def unknown(what: str, name: str, known: Iterable[str]) -> CommandError:
     close = nearest(name, known)
     sentences: dict[tuple[str, bool], Say] = {
         ("contact", True): _("There is no contact “{name}”. Did you mean “{close}”?", name=shown, close=close),
-        ("contact", False): _("There is no contact “{name}”. `contact list` shows all.", name=shown),
+        ("contact", False): _("There is no contact “{name}”. “contact list” shows all.", name=shown),
         ("group", True): _("There is no group “{name}”. Did you mean “{close}”?", name=shown, close=close),
-        ("group", False): _("There is no group “{name}”. `group list` shows all.", name=shown),
+        ("group", False): _("There is no group “{name}”. “group list” shows all.", name=shown),
         ("source", True): _("There is no alert source “{name}”. Did you mean “{close}”?", name=shown, close=close),
-        ("source", False): _("There is no alert source “{name}”. `source list` shows all.", name=shown),
+        ("source", False): _("There is no alert source “{name}”. “source list” shows all.", name=shown),
         ("target", True): _("There is no contact or group “{name}”. Did you mean “{close}”?", name=shown, close=close),
         ("target", False): _("There is no contact or group “{name}”.", name=shown),
     }

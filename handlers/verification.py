@@ -100,6 +100,8 @@ def start(ctx: Context, contact_name: str, method: MethodRow) -> Say:
             )
         ],
     )
+    if method.channel == "arms":
+        return _("An event with a code is on its way to ARMS at {address}. Reply the code to me.", address=shown)
     if method.channel in WEBHOOKS:
         return _(
             "A card with a code is on its way to the group behind {address}. Reply the code to me, best in that same group.",

@@ -8,7 +8,7 @@ token; a release with an old token changes nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -99,17 +99,20 @@ def wake(tx: Tx, keys: Iterable[str], now: datetime) -> None:
     )
 
 
-def next_due(tx: Tx) -> datetime | None:
-    """When the next lane may be claimed: a time up to now means at once; None: nothing waits."""
+def next_due(tx: Tx, held: Collection[str] = ()) -> datetime | None:
+    """When the next lane, but those in `held`, may be claimed: up to now means at once; None: nothing waits."""
     soonest: datetime | None = tx.conn.execute(select(func.min(lane.c.next_at, type_=lane.c.next_at.type))).scalar_one()
     return soonest
 
 
-def claim(tx: Tx, owner: str, now: datetime, lease: timedelta) -> LaneRow | None:
-    """The lane that is due longest, now leased to `owner`; None when none is due."""
+def claim(tx: Tx, owner: str, now: datetime, lease: timedelta, held: Collection[str] = ()) -> LaneRow | None:
+    """The lane that is due longest, now leased to `owner`; None when none is due.
+
+    `held` are lanes this process works on: a clock that jumps must not make it claim one of them twice.
+    """
     pick = (
         select(lane.c.key)
-        .where(lane.c.next_at <= now)
+        .where(lane.c.next_at <= now, lane.c.key.not_in(held))
         .order_by(lane.c.next_at)
         .limit(1)
         .with_for_update(skip_locked=True)

@@ -6,7 +6,7 @@ A channel never loops, sleeps, counts or writes rows; the delivery worker does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -44,7 +44,7 @@ class Message:
     alert: Alert | None = None
     number: int | None = None
     group: str = ""
-    code: str = ""
+    code: str = field(default="", repr=False)
     thread: str = ""
     plain: bool = False
 
@@ -53,8 +53,8 @@ class Message:
 class Target:
     """Where to: a full webhook URL, a mailbox or an E.164 number, and the robot's signing secret if it has one."""
 
-    address: str
-    secret: str = ""
+    address: str = field(repr=False)
+    secret: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,10 @@ class Outside:
 
     http: Http
     keyword: str = "DAS Alarm"
-    smtp_url: str = ""
+    smtp_url: str = field(default="", repr=False)
     mail_from: str = ""
     access_key_id: str = ""
-    access_key_secret: str = ""
+    access_key_secret: str = field(default="", repr=False)
     sms_sign_name: str = ""
     sms_template_code: str = ""
     sms_template_alert: str = ""
@@ -92,4 +92,4 @@ class Channel:
     name: str
     send: Callable[[Message, Target, Outside], Receipt]
     budgets: tuple[Throttle, ...] = ()
-    missing: Callable[[Outside], tuple[str, ...]] = lambda outside: ()
+    missing: Callable[[Outside], tuple[str, ...]] = lambda _outside: ()

@@ -93,7 +93,8 @@ def refusal(reply: HttpReply, keyword: str, now: datetime) -> DeliveryError | No
         return (CLOCK if _clock_is_off(reply, now) else SIGN).error()
     if code in REFUSALS:
         return REFUSALS[code].error(reply.retry_after, keyword=keyword)
-    return unknown_code(NAME, code, permanent=not (reply.status == 429 or reply.status >= 500))
+    permanent = not (reply.status == 429 or reply.status >= 500)
+    return unknown_code(NAME, code, permanent=permanent, retry_after=reply.retry_after)
 
 
 def _clock_is_off(reply: HttpReply, now: datetime) -> bool:

@@ -74,6 +74,8 @@ class Worker:
         self._heartbeats = heartbeats
         self._chance = chance
         self._slots = threading.Semaphore(senders)
+        self._held: set[str] = set()
+        self._holding = threading.Lock()
         self._pool = ThreadPoolExecutor(senders, thread_name_prefix="sender")
         self._alone = alone
         self._me = f"{socket.gethostname()[:40]}:{os.getpid()}"
@@ -137,7 +139,7 @@ class Worker:
     def _pause_s(self) -> float:
         try:
             with self._database.read() as tx:
-                due = deliveries.next_due(tx)
+                due = deliveries.next_due(tx, self._lanes_held())
         except Exception:
             log.exception("the delivery worker cannot read the database")
             return POLL_S
@@ -169,6 +171,10 @@ class Worker:
             codes.forget(tx, now - timedelta(days=2))
         return True
 
+    def _lanes_held(self) -> frozenset[str]:
+        with self._holding:
+            return frozenset(self._held)
+
     def _claim_one(self) -> bool:
         """Claims one lane and hands it to a sender; False when none is due or every sender is busy."""
         if not self._slots.acquire(timeout=POLL_S):
@@ -176,14 +182,16 @@ class Worker:
         handed_over = False
         try:
             with self._database.read() as tx:
-                due = deliveries.next_due(tx)
+                due = deliveries.next_due(tx, self._lanes_held())
             now = self._clock()
             if due is None or due > now:
                 return False
             with self._database.write() as tx:
-                lane = deliveries.claim(tx, self._me, now, LEASE)
+                lane = deliveries.claim(tx, self._me, now, LEASE, self._lanes_held())
             if lane is None:
                 return False
+            with self._holding:
+                self._held.add(lane.key)
             self._pool.submit(self._visit, lane)
             handed_over = True
             return True
@@ -200,6 +208,8 @@ class Worker:
             log.exception("a lane could not be worked on")
         finally:
             self._guarded(visit.release)
+            with self._holding:
+                self._held.discard(lane.key)
             self._slots.release()
             self.wake()
 

@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bot.markup.plain import MARK, clean, cut, one_line
 from handlers.document import Block, Document, Examples, Facts, Items, Link, Paragraph, Table
 from handlers.urls import safe_url
 
@@ -28,16 +29,11 @@ TITLE_MAX_CHARS = 120
 HEADING_MAX_CHARS = 400
 LINKS_MAX = 10
 ZWSP = "\u200b"
-MARK = "…"
 BREAK = "  \n  "
 """A line break within a paragraph: two blanks before and behind (https://open.dingtalk.com/document/development/faq-robot)."""
 
 DOTS = {"critical": "🔴", "warning": "🟠", "info": "🔵", "resolved": "🟢", "neutral": ""}
 
-_NEWLINES = re.compile(r"\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-# Control characters; characters that turn the direction of the text around; halves of surrogate pairs.
-_UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
 # What would begin a link, a tag, an entity, a mention or a command of the client, each split behind its first group.
 _INLINE = re.compile(
     r"(\])(?=[(\[:])"
@@ -54,11 +50,6 @@ _LINE_START = re.compile(r"^(?=[#>\-+*_=|~]|\d{1,9}[.)](?:\s|$))", re.MULTILINE)
 _EMPTY_LINES = re.compile(r"\n(?:\s*\n)+")
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _EMPHASIS = {"*": "∗", "_": "＿"}
-
-
-def clean(text: str) -> str:
-    """The text with one kind of line break, without control characters, direction marks and broken surrogates."""
-    return _SURROGATES.sub("\ufffd", _UNSEEN.sub("", _NEWLINES.sub("\n", text)))
 
 
 def _cannot_pair(text: str, mark: str) -> str:
@@ -86,6 +77,10 @@ def _cannot_pair(text: str, mark: str) -> str:
     return text
 
 
+def _calm(text: str) -> str:
+    return _cannot_pair(_cannot_pair(text, "*"), "_")
+
+
 def escape(text: str, *, bold: bool = False) -> str:
     """Plain text as DingTalk markdown that shows exactly that text, line breaks included.
 
@@ -100,25 +95,10 @@ def escape(text: str, *, bold: bool = False) -> str:
     text = _BACKSLASH.sub("＼", text)
     if bold:
         text = text.replace("*", _EMPHASIS["*"])
-    text = _INLINE.sub(lambda found: found[0] + ZWSP, text)
-    text = _LINE_START.sub(ZWSP, text)
-    text = _cannot_pair(_cannot_pair(text, "*"), "_")
+    # Before and after, because a zero-width space counts as a letter beside a mark, but not in every renderer.
+    text = _calm(text)
+    text = _calm(_LINE_START.sub(ZWSP, _INLINE.sub(lambda found: found[0] + ZWSP, text)))
     return BREAK.join(line.rstrip() for line in text.split("\n"))
-
-
-def cut(text: str, max_chars: int) -> str:
-    """The text if it is short enough, else its beginning with `…`, never split inside a combined character."""
-    if len(text) <= max_chars:
-        return text
-    end = max(max_chars - 1, 0)
-    while end > 0 and (_joins(text[end]) or text[end - 1] == "\u200d"):
-        end -= 1
-    return text[:end].rstrip() + MARK
-
-
-def _joins(char: str) -> bool:
-    """Belongs to the character before it: accents, variation selectors, joiners, skin tones."""
-    return unicodedata.category(char) in ("Mn", "Me", "Mc") or char == "\u200d" or "\U0001f3fb" <= char <= "\U0001f3ff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +164,7 @@ def markdown(document: Document, *, keyword: str = "", limit_bytes: int = TEXT_M
     The keyword stands byte for byte in both. What is too long is cut at the end of the blocks, with a mark; heading,
     links and footer stay.
     """
-    plain = " ".join(clean(document.heading()).split()) or MARK
+    plain = one_line(document.heading()) or MARK
     title = cut(f"{keyword} {plain}" if keyword and keyword not in plain[:TITLE_MAX_CHARS] else plain, TITLE_MAX_CHARS)
     if keyword not in title:  # the cut went through the keyword
         title = f"{keyword} {MARK}"

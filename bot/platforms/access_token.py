@@ -67,7 +67,7 @@ class AccessTokens:
                     "credentials",
                     _(
                         "DingTalk refuses the app's credentials; check DINGTALK_CLIENT_ID and DINGTALK_CLIENT_SECRET,"
-                        " for example by `python -m bot check`."
+                        " for example by “python -m bot check”."
                     ),
                     permanent=True,
                 )

@@ -24,7 +24,8 @@ from urllib.parse import urlsplit
 
 from bot.channels.contract import Receipt
 from bot.http import HttpReply, Unreachable
-from bot.markup.dingtalk import clean, markdown
+from bot.markup.dingtalk import markdown
+from bot.markup.plain import clean
 from bot.platforms.access_token import AccessTokens
 from bot.platforms.contract import Incoming, Place, Platform, Speaker
 from bot.platforms.dingtalk_refusals import api_refusal, no_answer, session_refusal, unreachable

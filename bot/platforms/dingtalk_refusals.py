@@ -54,7 +54,7 @@ _ROBOT_CODE = Refusal(
 _NOT_ALLOWED = Refusal(
     "not_allowed",
     PERMANENT,
-    _("The DingTalk app may not do this; give it the permission `qyapi_robot_sendmsg` in the developer console."),
+    _("The DingTalk app may not do this; give it the permission “qyapi_robot_sendmsg” in the developer console."),
 )
 
 SESSION_REFUSALS: dict[int, Refusal] = {

@@ -1,4 +1,4 @@
-"""Alibaba Cloud's API behind one address: SMS (Dysmsapi 2017-05-25).
+"""Alibaba Cloud's RPC API behind one address: signatures, and SMS (Dysmsapi 2017-05-25).
 
 The signature check is written from the specification and shares no code with the client that it checks.
 Pages: https://help.aliyun.com/zh/sdk/product-overview/v3-request-structure-and-signature,
@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, quote
 from bot.sandbox.wire import Answer, Request, json_answer
 from bot.sandbox.world import App, Event, World
 
+VERSION = "2017-05-25"
 MAX_SKEW_S = 900
 MAX_VARIABLE = 35
 CHINA = timezone(timedelta(hours=8))
@@ -52,6 +53,10 @@ _USUAL_WORDS = {
 }
 
 
+Action = Callable[[dict[str, str]], dict[str, Any]]
+"""Decoded parameters -> members of the answer; raises `Refusal`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """An approved template. `variables` None: whatever names are sent (codes: one, notices: up to ten)."""
@@ -72,7 +77,7 @@ class _Sent:
     error: str
 
 
-class _Bad(Exception):
+class Refusal(Exception):
     """Refused: business code with HTTP 200, or a gateway's error with its own status."""
 
     def __init__(self, code: str, text: str = "", status: int = 200) -> None:
@@ -121,10 +126,14 @@ class Aliyun:
         self.signatures = set(signatures)
         self.templates = {template.code: template for template in templates}
         self.undeliverable: dict[str, str] = {}
-        self._actions: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
-            "SendSms": self._send_sms,
-            "QuerySendDetails": self._query_details,
+        self._actions: dict[str, tuple[str, Action]] = {
+            "SendSms": (VERSION, self._send_sms),
+            "QuerySendDetails": (VERSION, self._query_details),
         }
+
+    def offer(self, name: str, version: str, action: Action) -> None:
+        """Serve another product's action under the same address and keys."""
+        self._actions[name] = (version, action)
 
     def owns(self, request: Request) -> bool:
         return request.path == "/" and ("x-acs-action" in request.headers or "authorization" in request.headers)
@@ -137,19 +146,19 @@ class Aliyun:
         """Business codes (`isv.`, `isp.`) come with HTTP 200, `Throttling` and others with 4xx as the gateway's."""
         word = str(code)
         status = 200 if word.startswith(("isv.", "isp.")) else 503 if word == "ServiceUnavailable" else 400
-        return self._failure(_Bad(word, text, status))
+        return self._failure(Refusal(word, text, status))
 
     def answer(self, request: Request) -> Answer:
         parameters = self._parameters(request)
         try:
             self._check_signature(request)
-            action = self._actions.get(request.headers["x-acs-action"])
-            if action is None:
-                raise _Bad("InvalidAction.NotFound", "Specified api is not found.", 404)
-            if request.headers.get("x-acs-version") != "2017-05-25":
-                raise _Bad("InvalidVersion", "Specified parameter Version is not valid.", 400)
+            if request.headers["x-acs-action"] not in self._actions:
+                raise Refusal("InvalidAction.NotFound", "Specified api is not found.", 404)
+            version, action = self._actions[request.headers["x-acs-action"]]
+            if request.headers["x-acs-version"] != version:
+                raise Refusal("InvalidVersion", "Specified parameter Version is not valid.", 400)
             result = action(parameters)
-        except _Bad as bad:
+        except Refusal as bad:
             self.world.happen(
                 "refused", "sms", e164(parameters.get("PhoneNumbers", "")) or "", parameters, note=bad.code
             )
@@ -177,7 +186,7 @@ class Aliyun:
     def _request_id() -> str:
         return secrets.token_hex(16).upper()
 
-    def _failure(self, bad: _Bad) -> Answer:
+    def _failure(self, bad: Refusal) -> Answer:
         body = {"RequestId": self._request_id(), "Code": bad.code, "Message": bad.text}
         if bad.status != 200:
             body |= {
@@ -198,35 +207,35 @@ class Aliyun:
     def _check_signature(self, request: Request) -> None:
         headers = request.headers
         if request.method != "POST":
-            raise _Bad("UnsupportedHTTPMethod", "This http method is not supported.", 405)
+            raise Refusal("UnsupportedHTTPMethod", "This http method is not supported.", 405)
         for name in ("x-acs-action", "x-acs-version", "x-acs-date", "x-acs-signature-nonce", "x-acs-content-sha256"):
             if not headers.get(name):
-                raise _Bad(f"Missing{name}", f"{name} is mandatory for this action.", 400)
+                raise Refusal(f"Missing{name}", f"{name} is mandatory for this action.", 400)
         match = AUTHORIZATION.match(headers.get("authorization", ""))
         if match is None:
-            raise _Bad("IncompleteSignature", "The request signature does not conform to Aliyun standards.", 400)
+            raise Refusal("IncompleteSignature", "The request signature does not conform to Aliyun standards.", 400)
         app: App | None = self.world.app("sms", match[1])
         if app is None:
-            raise _Bad("InvalidAccessKeyId.NotFound", "Specified access key is not found.", 404)
+            raise Refusal("InvalidAccessKeyId.NotFound", "Specified access key is not found.", 404)
         signed = match[2].split(";")
         needed = {"host", *(name for name in headers if name.startswith("x-acs-"))}
         if "content-type" in headers:
             needed.add("content-type")
         if signed != sorted(set(signed)) or not needed <= set(signed) or not set(signed) <= set(headers):
-            raise _Bad("IncompleteSignature", "SignedHeaders is not complete or not sorted.", 400)
+            raise Refusal("IncompleteSignature", "SignedHeaders is not complete or not sorted.", 400)
         if headers["x-acs-content-sha256"] != hashlib.sha256(request.body).hexdigest():
-            raise _Bad("InvalidContentSha256", "x-acs-content-sha256 does not match the body.", 400)
+            raise Refusal("InvalidContentSha256", "x-acs-content-sha256 does not match the body.", 400)
         try:
             at = datetime.strptime(headers["x-acs-date"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
         except ValueError as error:
-            raise _Bad("InvalidTimeStamp.Format", "Specified time stamp is not well formatted.", 400) from error
+            raise Refusal("InvalidTimeStamp.Format", "Specified time stamp is not well formatted.", 400) from error
         if abs(self.world.now() - at) > MAX_SKEW_S:
-            raise _Bad("InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.", 400)
+            raise Refusal("InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.", 400)
         if not hmac.compare_digest(acs3_signature(request, signed, app.client_secret), match[3]):
-            raise _Bad("SignatureDoesNotMatch", "Specified signature is not matched with our calculation.", 400)
+            raise Refusal("SignatureDoesNotMatch", "Specified signature is not matched with our calculation.", 400)
         nonce = f"sms:nonce:{headers['x-acs-signature-nonce']}"
         if self.world.recall(nonce):
-            raise _Bad("SignatureNonceUsed", "Specified signature nonce was used already.", 400)
+            raise Refusal("SignatureNonceUsed", "Specified signature nonce was used already.", 400)
         self.world.remember(nonce, True)
 
     # -- actions
@@ -234,21 +243,21 @@ class Aliyun:
     def _send_sms(self, parameters: dict[str, str]) -> dict[str, Any]:
         for name in ("PhoneNumbers", "SignName", "TemplateCode"):
             if not parameters.get(name):
-                raise _Bad(f"Missing{name}", f"{name} is mandatory for this action.", 400)
+                raise Refusal(f"Missing{name}", f"{name} is mandatory for this action.", 400)
         if parameters["SignName"] not in self.signatures:
-            raise _Bad("isv.SMS_SIGNATURE_ILLEGAL")
+            raise Refusal("isv.SMS_SIGNATURE_ILLEGAL")
         template = self.templates.get(parameters["TemplateCode"])
         if template is None:
-            raise _Bad("isv.SMS_TEMPLATE_ILLEGAL")
+            raise Refusal("isv.SMS_TEMPLATE_ILLEGAL")
         numbers = parameters["PhoneNumbers"].split(",")
         if len(numbers) > (1 if template.kind == "code" else 1000):
-            raise _Bad("isv.MOBILE_COUNT_OVER_LIMIT")
+            raise Refusal("isv.MOBILE_COUNT_OVER_LIMIT")
         phones = [e164(number) for number in numbers]
         if not all(phones):
-            raise _Bad("isv.MOBILE_NUMBER_ILLEGAL")
+            raise Refusal("isv.MOBILE_NUMBER_ILLEGAL")
         values = self._values(template, parameters.get("TemplateParam", "{}"))
         if len(parameters.get("OutId", "")) > 255:
-            raise _Bad("isv.PARAM_LENGTH_LIMIT")
+            raise Refusal("isv.PARAM_LENGTH_LIMIT")
         sign = parameters["SignName"]
         for phone in phones:
             self._check_frequency(template, sign, str(phone))
@@ -261,36 +270,36 @@ class Aliyun:
         try:
             values = json.loads(param)
         except (ValueError, RecursionError) as error:
-            raise _Bad("isv.INVALID_JSON_PARAM") from error
+            raise Refusal("isv.INVALID_JSON_PARAM") from error
         if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-            raise _Bad("isv.INVALID_JSON_PARAM")
+            raise Refusal("isv.INVALID_JSON_PARAM")
         if template.variables is not None and not set(template.variables) <= set(values):
-            raise _Bad("isv.TEMPLATE_MISSING_PARAMETERS")
+            raise Refusal("isv.TEMPLATE_MISSING_PARAMETERS")
         if template.kind == "code":
             if len(values) != 1:
-                raise _Bad("isv.TEMPLATE_PARAMS_ILLEGAL", "验证码模板只支持一个变量")
+                raise Refusal("isv.TEMPLATE_PARAMS_ILLEGAL", "验证码模板只支持一个变量")
             if not re.fullmatch(r"[0-9A-Za-z]{4,6}", next(iter(values.values()))):
-                raise _Bad("isv.TEMPLATE_PARAMS_ILLEGAL", "验证码长度为4-6位")
+                raise Refusal("isv.TEMPLATE_PARAMS_ILLEGAL", "验证码长度为4-6位")
             return values
         if not 1 <= len(values) <= 10:
-            raise _Bad("isv.TEMPLATE_MISSING_PARAMETERS")
+            raise Refusal("isv.TEMPLATE_MISSING_PARAMETERS")
         for value in values.values():
             if not 1 <= len(value) <= MAX_VARIABLE:
-                raise _Bad("isv.PARAM_LENGTH_LIMIT")
+                raise Refusal("isv.PARAM_LENGTH_LIMIT")
             if NOT_IN_VARIABLES.search(value):
-                raise _Bad("isv.PARAM_NOT_SUPPORT_URL")
+                raise Refusal("isv.PARAM_NOT_SUPPORT_URL")
         return values
 
     def _check_frequency(self, template: Template, sign: str, phone: str) -> None:
         if template.kind == "notice":
             if self.world.hits(f"sms:notice:{sign}:{template.code}:{phone}", 86_400.0) >= NOTICES_PER_DAY:
-                raise _Bad("isv.BUSINESS_LIMIT_CONTROL", f"触发天级流控Permits:{NOTICES_PER_DAY}")
+                raise Refusal("isv.BUSINESS_LIMIT_CONTROL", f"触发天级流控Permits:{NOTICES_PER_DAY}")
             return
         for words, per_s, permits in LIMITS:
             if self.world.hits(f"sms:code:{sign}:{phone}", per_s) >= permits:
-                raise _Bad("isv.BUSINESS_LIMIT_CONTROL", f"触发{words}流控Permits:{permits}")
+                raise Refusal("isv.BUSINESS_LIMIT_CONTROL", f"触发{words}流控Permits:{permits}")
         if self.world.hits(f"sms:codes:{phone}", 86_400.0) >= CODES_PER_DAY:
-            raise _Bad("isv.BUSINESS_LIMIT_CONTROL", f"触发号码天级流控Permits:{CODES_PER_DAY}")
+            raise Refusal("isv.BUSINESS_LIMIT_CONTROL", f"触发号码天级流控Permits:{CODES_PER_DAY}")
 
     def _deliver(
         self, template: Template, sign: str, phone: str, values: dict[str, str], biz_id: str, out_id: str
@@ -321,11 +330,11 @@ class Aliyun:
         phone = e164(parameters.get("PhoneNumber", ""))
         day, size, page = (parameters.get(name, "") for name in ("SendDate", "PageSize", "CurrentPage"))
         if phone is None:
-            raise _Bad("isv.MOBILE_NUMBER_ILLEGAL")
+            raise Refusal("isv.MOBILE_NUMBER_ILLEGAL")
         if not (re.fullmatch(r"[0-9]{8}", day) and re.fullmatch(r"[0-9]{1,2}", size) and re.fullmatch(r"[0-9]+", page)):
-            raise _Bad("isv.INVALID_PARAMETERS", "参数异常")
+            raise Refusal("isv.INVALID_PARAMETERS", "参数异常")
         if not 1 <= int(size) <= 50 or int(page) < 1:
-            raise _Bad("isv.INVALID_PARAMETERS", "参数异常")
+            raise Refusal("isv.INVALID_PARAMETERS", "参数异常")
         found = [
             self._detail(sent)
             for sent in reversed(self.world.recall("sms:sent") or [])

@@ -272,6 +272,18 @@ def _texts(value: Any) -> Iterator[str]:
                 yield from _texts(one)
 
 
+def _markdowns(value: Any) -> Iterator[str]:
+    """Texts of a card in which mentions are mentions; in `plain_text` they are only words."""
+    if (
+        isinstance(value, dict)
+        and value.get("tag") in ("markdown", "lark_md")
+        and isinstance(value.get("content"), str)
+    ):
+        yield value["content"]
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _markdowns(one)
+
+
 class Lark:
     """`open.feishu.cn` and `open.larksuite.com`, `/open-apis/bot/v2/hook/<token>`.
 
@@ -326,7 +338,7 @@ class Lark:
             self._check_sender(robot, request.client, message)
             check_message(message)
             parts = [message.get("content"), message.get("card")]
-            if message["msg_type"] == "interactive" and not self.at_all and any(map(AT_ALL.search, _texts(parts))):
+            if not self.at_all and any(map(AT_ALL.search, _markdowns(message.get("card")))):
                 raise _bad("card mentions everybody")
             if robot.keywords and not any(word in text for word in robot.keywords for text in _texts(parts)):
                 raise _Bad(19024)

@@ -7,6 +7,7 @@ foreign page whose name was made to resolve here does not) and must not come fro
 from __future__ import annotations
 
 import ipaddress
+import json
 import secrets
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn, get_args
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, abort, jsonify, make_response, request, send_from_directory
+from flask import Blueprint, Response, abort, make_response, request, send_from_directory
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from bot.sandbox.playground import (
@@ -105,7 +106,7 @@ def blueprint(playground: Playground) -> Blueprint:
 
     @page.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
-        return error.get_response() if error.response is not None else _problem(error.code or 500, error.name)
+        return error.response if isinstance(error.response, Response) else _problem(error.code or 500, error.name)
 
     @page.get("/")
     def first() -> Response:
@@ -113,18 +114,18 @@ def blueprint(playground: Playground) -> Blueprint:
 
     @page.get("/sandbox/state")
     def state() -> Response:
-        return jsonify(_state(playground))
+        return _json(_state(playground))
 
     @page.get("/sandbox/events")
     def events() -> Response:
         after = request.args.get("after", "0")
         if not (after.isascii() and after.isdigit() and len(after) <= 15):
-            _refuse(400, _("`after` must be the number of the last event seen, such as 0."))
+            _refuse(400, _("“after” must be the number of the last event seen, such as 0."))
         known = request.args.get("run") == run
         with polls.one() as wait_s:
             found = playground.polled(int(after) if known else 0, wait_s if known else 0.0)
         last = found[-1].seq if found else playground.world.last if not known else int(after)
-        return jsonify(
+        return _json(
             {
                 "run": run,
                 "last": last,
@@ -150,14 +151,14 @@ def blueprint(playground: Playground) -> Blueprint:
         where: Where = "group" if _word(body, "where", get_args(Where)) == "group" else "direct"
         text = body.get("text")
         if not isinstance(text, str) or not text.strip() or len(text) > TEXT_MAX_CHARS:
-            _refuse(400, _("`text` must be 1 to {most} characters, such as `help`.", most=TEXT_MAX_CHARS))
+            _refuse(400, _("“text” must be 1 to {most} characters, such as “help”.", most=TEXT_MAX_CHARS))
         if "dingtalk" not in playground.replaced:
             _refuse(409, _("The real DingTalk is connected: type there."))
         try:
             posted = playground.say(who, where, text)
         except NoService:
             _refuse(502, _("Callboard's own routes cannot be reached."))
-        return jsonify({"delivered": posted.delivered, "status": posted.status})
+        return _json({"delivered": posted.delivered, "status": posted.status})
 
     @page.post("/sandbox/alert")
     def alert() -> Response:
@@ -169,7 +170,7 @@ def blueprint(playground: Playground) -> Blueprint:
             _refuse(409, _("There is no alert source yet. Example: {example}", example=SOURCE_EXAMPLE))
         except NoService:
             _refuse(502, _("Callboard's own routes cannot be reached."))
-        return jsonify({"status": raised.status, "text": raised.text})
+        return _json({"status": raised.status, "text": raised.text})
 
     return page
 
@@ -266,7 +267,7 @@ def _body() -> dict[str, Any]:
 def _word(body: dict[str, Any], name: str, allowed: tuple[str, ...]) -> str:
     value = body.get(name)
     if not isinstance(value, str) or value not in allowed:
-        _refuse(400, _("`{name}` must be one of: {allowed}.", name=name, allowed=", ".join(allowed)))
+        _refuse(400, _("“{name}” must be one of: {allowed}.", name=name, allowed=", ".join(allowed)))
     return value
 
 
@@ -279,6 +280,9 @@ def _refuse(status: int, say: Say) -> NoReturn:
 
 
 def _problem(status: int, words: str) -> Response:
-    response = jsonify({"error": words})
-    response.status_code = status
-    return response
+    return _json({"error": words}, status)
+
+
+def _json(value: object, status: int = 200) -> Response:
+    """In ASCII: people and alerts may say what cannot be written as UTF-8 (half of a surrogate pair)."""
+    return Response(json.dumps(value), status, mimetype="application/json")

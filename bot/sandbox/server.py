@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from bot.sandbox.aliyun import Aliyun, Template
 from bot.sandbox.arms import Arms
+from bot.sandbox.cloudmonitor import VERSION, CloudMonitor
 from bot.sandbox.dingtalk import DingTalk, DingTalkClient
 from bot.sandbox.dingtalk_stream import StreamGateway
 from bot.sandbox.lark import Lark
@@ -70,6 +71,9 @@ class StandIns:
         self.slack = Slack(world)
         self.arms = Arms(world)
         self.sms = Aliyun(world, (SMS_SIGNATURE,), SMS_TEMPLATES)
+        self.cloudmonitor = CloudMonitor(world)
+        self.sms.offer("DescribeContactList", VERSION, self.cloudmonitor.contact_list)
+        self.sms.offer("DescribeContactGroupList", VERSION, self.cloudmonitor.group_list)
         self.mail = Mail(world, mail_user, mail_password)
         self._vendors: tuple[StandIn, ...] = (
             *more,
@@ -278,6 +282,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _any  # noqa: N815
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The header Date by the world's clock: clients look there when their signature was too old."""
+        return super().date_time_string(
+            cast(_Server, self.server).stand_ins.world.now() if timestamp is None else timestamp
+        )
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the name is the library's)
         """Nothing: paths hold tokens."""

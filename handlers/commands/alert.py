@@ -30,7 +30,7 @@ def _find(ctx: Context, request: Request, example: str) -> AlertRow:
     row = alerts.by_id(ctx.tx, request.numbers[0])
     if row is None:
         raise CommandError(
-            _("There is no alert {number}. `alerts` shows what is open.", number=f"#{request.numbers[0]}")
+            _("There is no alert {number}. “alerts” shows what is open.", number=f"#{request.numbers[0]}")
         )
     return row
 

@@ -64,7 +64,7 @@ def _groups(ctx: Context, request: Request) -> tuple[list[GroupRow], list[str]]:
 def add(ctx: Context, request: Request) -> Answers:
     own = not ctx.admin and ctx.person.contact_id is None
     if not own:
-        ctx.need_admin(_("add contacts of other people (your own is `me`)"))
+        ctx.need_admin(_("add contacts of other people (your own is “me”)"))
     if not request.names and own and ctx.person.name:
         request = _named(request, ctx.person.name)
     name = names.checked(_one_name(request, "contact add Zhang Wei 13800138000 zhang.wei@example.com to dba"))
@@ -90,9 +90,7 @@ def add(ctx: Context, request: Request) -> Answers:
         ctx.need_admin(_("put contacts into groups"))
     for mention in request.mentions:
         _check_unlinked(ctx, mention)
-    contact, sentences = rules.create(ctx, name, what, into)
-    if own:
-        people.link(ctx.tx, ctx.person.id, contact.id)
+    contact, sentences = rules.create(ctx, name, what, into, own=own)
     for mention in request.mentions:
         if people.by_id(ctx.tx, mention) is None:
             people.seen(ctx.tx, mention, "", ctx.now)
@@ -186,6 +184,8 @@ def _field(request: Request) -> tuple[str, list[str]]:
 def edit(ctx: Context, request: Request) -> Answers:
     contact = rules.find(ctx, _one_name(request, "contact edit Zhang Wei phone 13800138000"))
     rules.need_own(ctx, contact, _("change contacts of other people"))
+    if request.mentions:
+        return _link(ctx, contact, request.mentions[0])
     field, values = _field(request)
     if not values:
         raise CommandError(
@@ -200,6 +200,16 @@ def edit(ctx: Context, request: Request) -> Answers:
     if field == "secret":
         return _set_secret(ctx, contact, values[0])
     return _set_address(ctx, contact, field, values, request.keys.get("secret", ""))
+
+
+def _link(ctx: Context, contact: ContactRow, person_id: str) -> Answers:
+    ctx.need_admin(_("say whose contact it is"))
+    _check_unlinked(ctx, person_id)
+    if people.by_id(ctx.tx, person_id) is None:
+        people.seen(ctx.tx, person_id, "", ctx.now)
+    people.link(ctx.tx, person_id, contact.id)
+    ctx.log("contact edit", contact.name, None, {"person": person_id})
+    return said(_("“{name}” is the contact of {person} now.", name=contact.name, person=person_id))
 
 
 def _rename(ctx: Context, contact: ContactRow, to: str) -> Answers:
@@ -322,6 +332,14 @@ def removed(ctx: Context, body: Mapping[str, Any]) -> Answers:
     return said(_("Contact “{name}” is removed.", name=contact.name))
 
 
+def _platform_name(ctx: Context) -> str:
+    """The name the platform gives, "" when it is none that a contact can have."""
+    try:
+        return names.checked(ctx.person.name)
+    except CommandError:
+        return ""
+
+
 def me(ctx: Context, request: Request) -> Answers:
     own = contacts.by_id(ctx.tx, ctx.person.contact_id) if ctx.person.contact_id else None
     what = rules.given(ctx, request)
@@ -335,12 +353,20 @@ def me(ctx: Context, request: Request) -> Answers:
                     ("me 13800138000", "me zhang.wei@example.com") if ctx.language == "en" else ("我 13800138000",)
                 ),
             )
-        name = wanted or ctx.person.name
-        if not name.strip():
+        name = wanted or _platform_name(ctx)
+        if not name:
             ctx.ask("name", {"command": "me", "body": {"request": as_json(request)}}, lasting=QUESTION_LIFE)
             return said(_("What is your full name?"))
-        contact, sentences = rules.create(ctx, name, what)
-        people.link(ctx.tx, ctx.person.id, contact.id)
+        if contacts.by_key(ctx.tx, names.key(name)):
+            raise CommandError(
+                _(
+                    "There is already a contact “{name}”. If that is you, ask an admin for: {link}. Otherwise: {other}",
+                    name=name,
+                    link=f"contact edit {rules.quoted(name)} {ctx.person.id}",
+                    other=f"me name {name} 2 13800138000",
+                )
+            )
+        contact, sentences = rules.create(ctx, name, what, own=True)
         return said(_("You are contact “{name}” now.", name=contact.name), *rules.happened(sentences))
     if not what.addresses:
         if wanted and names.key(wanted) != names.key(own.name):

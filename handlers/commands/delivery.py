@@ -71,7 +71,7 @@ def retry(ctx: Context, request: Request) -> Answers:
     if not request.numbers:
         raise CommandError(
             _(
-                "The number of a delivery is missing (`deliveries failed` shows them). Example: {example}",
+                "The number of a delivery is missing (“deliveries failed” shows them). Example: {example}",
                 example="retry 42",
             )
         )
@@ -79,7 +79,7 @@ def retry(ctx: Context, request: Request) -> Answers:
     row = deliveries.by_id(ctx.tx, number)
     if row is None or row.kind not in deliveries.LOGGED:
         raise CommandError(
-            _("There is no delivery {number}. `deliveries failed` shows what can be sent again.", number=number)
+            _("There is no delivery {number}. “deliveries failed” shows what can be sent again.", number=number)
         )
     if row.kind == "code":
         raise CommandError(

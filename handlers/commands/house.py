@@ -31,7 +31,7 @@ def _mentioned(request: Request, example: str) -> str:
     if not request.mentions:
         raise CommandError(
             _(
-                "Mention the person, or give the id that `status` shows them. Example: {example}",
+                "Mention the person, or give the id that “status” shows them. Example: {example}",
                 example=example,
             )
         )

@@ -88,4 +88,16 @@ def test_what_must_not_be_written_is_every_secret_and_the_passwords_in_addresses
     monkeypatch.setenv("SECRET_KEY", "new-key, old-key")
     monkeypatch.setenv("SMTP_URL", "smtp://robot:hunter%202@mail.example.com")
     monkeypatch.setenv("LARK_ENCRYPT_KEY", "lark-key")
-    assert set(cli.known(load())) - {""} == {"new-key", "old-key", "hunter 2", "lark-key"}
+    assert set(cli.known(load())) == {"new-key", "old-key", "hunter 2", "lark-key"}
+
+
+def test_check_lists_what_is_there_and_what_is_not(tmp_path: Path) -> None:
+    run(tmp_path, "db", "upgrade")
+    done = run(tmp_path, "check", LARK_APP_ID="cli_01", LARK_APP_SECRET="hunter2", LARK_API_URL="http://127.0.0.1:1")
+    lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    assert done.returncode == 1, done.stderr
+    assert ["ok", "database", "open and of this version"] in lines
+    assert ["missing", "email", "set SMTP_URL and MAIL_FROM to send mail"] in lines
+    assert [words[:2] for words in lines if words[0] == "wrong"] == [["wrong", "lark"]]
+    assert "hunter2" not in done.stdout + done.stderr
+    assert run(tmp_path, "check").returncode == 0, "what is not configured is not a failure"

@@ -147,6 +147,11 @@ def test_the_values_of_our_own_settings_are_hidden_whatever_they_look_like(secre
     assert secret not in out or secret in logs.HIDDEN or secret in around
 
 
+def test_a_setting_that_is_empty_hides_nothing() -> None:
+    assert logs.redact("all is well", ("",)) == "all is well"
+    assert one_line(lambda logger: logger.info("all is well"), "", "a")["event"] == "all is well"
+
+
 @given(st.text(max_size=300))
 def test_any_text_can_be_logged_as_one_line_of_json(message: str) -> None:
     def write(logger: logging.Logger) -> None:

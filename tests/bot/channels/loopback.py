@@ -91,9 +91,9 @@ def loopback() -> Iterator[Loopback]:
             self.end_headers()
             self.wfile.write(says.bytes)
 
-        do_GET = do_PUT = do_POST
+        do_GET = do_PUT = do_POST  # noqa: N815 -- the names that http.server calls
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             """Tests are quiet."""
 
     class Server(ThreadingHTTPServer):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.markup.dingtalk import TEXT_MAX_BYTES, clean, cut, escape, markdown
+from bot.markup.dingtalk import TEXT_MAX_BYTES, escape, markdown
+from bot.markup.plain import clean, cut
 from handlers.document import Block, Document, Examples, Facts, Items, Link, Paragraph, Table
 
 HOSTILE = [
@@ -166,6 +167,11 @@ def test_a_document_reads_well() -> None:
     )
 
 
+def test_brackets_in_the_label_of_a_link_do_not_end_it() -> None:
+    document = Document("t", links=(Link("a] [b", "https://a.example/x"),))
+    assert markdown(document)[1].endswith("\n- [a］ ［b](https://a.example/x)")
+
+
 def test_severity_is_a_word_and_a_colour() -> None:
     title, text = markdown(Document("disk full", tone="critical", badge="CRITICAL", number=42))
     assert title == "[CRITICAL] #42 disk full"
@@ -227,7 +233,7 @@ def test_a_cut_never_splits_a_character(text: str, max_chars: int, expected: str
     assert cut(text, max_chars) == expected
 
 
-@given(st.text())
+@given(st.text() | st.text(alphabet="*_@[](<!&#-1. \na"))
 def test_any_text_escapes_to_something_that_can_be_sent_and_has_no_structure(text: str) -> None:
     for bold in (False, True):
         shown = escape(text, bold=bold)

@@ -197,10 +197,14 @@ def test_messages_are_stored_in_the_order_in_which_they_were_written(
 ) -> None:
     start()
     connection = gateway.connection()
+    store.gate.clear()
     for n in range(50):
         connection.send(message(f"m{n}", f"f{n}"))
+    assert_only_ping_is_answered(connection)
+    store.gate.set()
     assert [store.next()["msgId"] for _ in range(50)] == [f"m{n}" for n in range(50)]
     assert [received(connection)["headers"]["messageId"] for _ in range(50)] == [f"f{n}" for n in range(50)]
+    assert len(store.threads) == 1
 
 
 @pytest.mark.parametrize(

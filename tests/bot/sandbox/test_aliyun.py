@@ -16,6 +16,7 @@ from alibabacloud_tea_openapi.exceptions import ClientException
 from alibabacloud_tea_openapi.utils_models import Config
 
 from bot.sandbox.aliyun import acs3_signature, e164
+from bot.sandbox.cloudmonitor import CmsContact
 from bot.sandbox.server import SMS_SIGNATURE, StandIns
 from bot.sandbox.wire import Request
 from bot.sandbox.world import Refused, World
@@ -41,6 +42,7 @@ def signed(
     clock: Callable[[], float],
     *,
     action: str = "SendSms",
+    version: str = "2017-05-25",
     key: str = "LTAIkey",
     secret: str = "key secret",
     nonce: str = "",
@@ -52,7 +54,7 @@ def signed(
     headers = {
         "host": url.removeprefix("http://"),
         "x-acs-action": action,
-        "x-acs-version": "2017-05-25",
+        "x-acs-version": version,
         "x-acs-date": f"{datetime.fromtimestamp(clock(), UTC):%Y-%m-%dT%H:%M:%SZ}",
         "x-acs-signature-nonce": nonce or f"n{next(NONCES)}",
         "x-acs-content-sha256": EMPTY_SHA256,
@@ -133,6 +135,7 @@ CALLS: list[tuple[str, dict[str, Any], int, str]] = [
     ("a second more", {"clock": later(-901)}, 400, "InvalidTimeStamp.Expired"),
     ("from the future", {"clock": later(901)}, 400, "InvalidTimeStamp.Expired"),
     ("date in another form", {"change": {"x-acs-date": "Mon, 23 Nov 2026"}}, 400, "InvalidTimeStamp.Format"),
+    ("another version", {"version": "2018-05-01"}, 400, "InvalidVersion"),
     ("unknown action", {"action": "SendFax"}, 404, "InvalidAction.NotFound"),
 ]
 
@@ -274,3 +277,50 @@ def test_a_receipt_has_the_documented_form(stand_ins: StandIns, world: World, cl
     assert receipt["phone_number"] == "13900000000"
     assert (receipt["success"], receipt["err_code"], receipt["out_id"]) == (True, "DELIVERED", "vc-1")
     assert receipt["send_time"] == "2023-11-15 06:13:20"
+
+
+# -- CloudMonitor
+
+
+def read(stand_ins: StandIns, clock: Clock, action: str, **query: str) -> dict[str, Any]:
+    answer: dict[str, Any] = signed(stand_ins.url, query, clock, action=action, version="2019-01-01").json()
+    return answer
+
+
+def test_cloudmonitor_s_contacts_and_groups_come_in_pages(stand_ins: StandIns, clock: Clock) -> None:
+    stand_ins.cloudmonitor.contacts = [
+        CmsContact(
+            "Alice", {"Mail": "alice@example.com", "SMS": "139****0000"}, {"Mail": "OK"}, ("DBA", "ops"), "lead"
+        ),
+        *(CmsContact(f"P{n}", {"Mail": f"p{n}@example.com"}, {}, ("ops",)) for n in range(4)),
+    ]
+    stand_ins.cloudmonitor.group_notes = {"DBA": "databases", "empty": ""}
+    first = read(stand_ins, clock, "DescribeContactList", PageNumber="1", PageSize="2")
+    assert (first["Success"], first["Code"], first["Total"]) == (True, "200", 5)
+    alice, other = first["Contacts"]["Contact"]
+    assert alice["Channels"] == {"Mail": "alice@example.com", "SMS": "139****0000"}
+    assert (alice["ChannelsState"], alice["Desc"]) == ({"Mail": "OK"}, "lead")
+    assert alice["ContactGroups"] == {"ContactGroup": ["DBA", "ops"]}
+    assert "ChannelsState" not in other
+    last = read(stand_ins, clock, "DescribeContactList", PageNumber="3", PageSize="2")
+    assert [one["Name"] for one in last["Contacts"]["Contact"]] == ["P3"]
+    assert read(stand_ins, clock, "DescribeContactList", PageNumber="4", PageSize="2")["Contacts"]["Contact"] == []
+
+    groups = read(stand_ins, clock, "DescribeContactGroupList")
+    assert groups["ContactGroups"]["ContactGroup"] == ["DBA", "empty", "ops"]
+    dba, empty, ops = groups["ContactGroupList"]["ContactGroup"]
+    assert (dba["Describe"], dba["Contacts"]["Contact"]) == ("databases", ["Alice"])
+    assert empty["Contacts"]["Contact"] == []
+    assert ops["Contacts"]["Contact"] == ["Alice", "P0", "P1", "P2", "P3"]
+
+
+@pytest.mark.parametrize("query", [{"PageSize": "101"}, {"PageNumber": "0"}, {"PageSize": "x"}])
+def test_bad_pages_are_refused(query: dict[str, str], stand_ins: StandIns, clock: Clock) -> None:
+    assert read(stand_ins, clock, "DescribeContactList", **query)["Code"] == "ParameterInvalid"
+
+
+def test_cloudmonitor_takes_twenty_calls_a_second(stand_ins: StandIns, clock: Clock) -> None:
+    codes = [read(stand_ins, clock, "DescribeContactList")["Code"] for _ in range(21)]
+    assert codes == ["200"] * 20 + ["Throttling.User"]
+    clock.move(1.0)
+    assert read(stand_ins, clock, "DescribeContactList")["Code"] == "200"

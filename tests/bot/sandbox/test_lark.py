@@ -71,6 +71,7 @@ MESSAGES: list[tuple[str, Any, int]] = [
     ("card with a number as text", card({"tag": "div", "text": plain(7)}), 9499),
     ("card with an empty note", card({"tag": "note", "elements": []}), 9499),
     ("card that mentions everybody", card({"tag": "markdown", "content": '<at id="all"></at>'}), 9499),
+    ("card with such words as plain text", card({"tag": "div", "text": plain("<at id=all></at>")}), 0),
     ("card 2.0", {"msg_type": "interactive", "card": {"schema": "2.0", "body": {"elements": [DIV]}}}, 0),
     ("card 2.0 with a note", {"msg_type": "interactive", "card": {"schema": "2.0", "body": {"elements": [
         {"tag": "note"}]}}}, 9499),

@@ -22,12 +22,16 @@ def record(kind: type[T], row: Row[Any], **opened: Any) -> T:
 
 
 def insert_or_ignore(tx: Tx, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Inserts the rows whose unique keys are not there yet; the number inserted."""
+    """Inserts the rows, all with the same columns, whose unique keys are not there yet; the number inserted.
+
+    One prepared statement for all of them: `VALUES` with many rows would meet the databases' limit of parameters
+    (65,535 on PostgreSQL: a large report to a large group) and is compiled anew for every number of rows.
+    """
     values = [dict(row) for row in rows]
     if not values:
         return 0
-    insert = sqlite_insert(table) if tx.sqlite else postgresql_insert(table)
-    return tx.conn.execute(insert.values(values).on_conflict_do_nothing()).rowcount
+    insert = (sqlite_insert(table) if tx.sqlite else postgresql_insert(table)).on_conflict_do_nothing()
+    return tx.conn.execute(insert, values, execution_options={"preserve_rowcount": True}).rowcount
 
 
 def upsert(tx: Tx, table: Table, keys: tuple[str, ...], values: Mapping[str, Any]) -> None:

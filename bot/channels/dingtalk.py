@@ -142,6 +142,8 @@ def refusal(reply: HttpReply, keyword: str) -> DeliveryError | None:
 
 def _security(said: str, keyword: str) -> DeliveryError:
     """One code for all security settings: only the text, which changed twice over the years, tells them apart."""
+    if "签名不匹配" in said or "sign not match" in said:  # its long form goes on to speak of timestamps
+        return SIGN.error()
     if "timestamp" in said or "时间戳" in said:
         return CLOCK.error()
     if "关键词" in said or "keyword" in said:

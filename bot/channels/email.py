@@ -71,7 +71,8 @@ def _mail(message: Message, document: Document, mailbox: str, mail_from: str, at
     sender, receiver = _address(mail_from), _address(mailbox)
     domain = sender.domain
     mail = EmailMessage(policy=SMTP.clone(utf8=not (sender.addr_spec + receiver.addr_spec).isascii()))
-    mail["Subject"] = cut(document.heading(), SUBJECT_CHARS) + " " * (attempt // 4)
+    # A title that is written as an encoded word would be decoded by the reader, line breaks included.
+    mail["Subject"] = cut(document.heading().replace("=?", "= ?"), SUBJECT_CHARS) + " " * (attempt // 4)
     mail["From"] = sender
     mail["To"] = receiver
     mail["Date"] = format_datetime(message.now)

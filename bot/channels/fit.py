@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from bot.markup.plain import clean, cut, one_line
+from bot.markup.plain import MARK, clean, cut, one_line
 from handlers.document import Block, Document, Examples, Facts, Items, Link, Paragraph, Table, mapped
 from handlers.texts import Language, Say, n_, render
 from handlers.urls import safe_url
@@ -24,16 +24,17 @@ SMALLEST_VALUE = 24
 
 
 def cleaned(document: Document) -> Document:
-    """The document with every string cleaned, title, badge and footer on one line, and unsafe links gone."""
+    """The document with every string cleaned, a heading and badge and footer of one line, and unsafe links gone."""
 
     def change(say: Say) -> Say:
         return clean(str(say)).strip("\n")
 
     whole = mapped(document, change)
     links = (Link(one_line(str(link.label)) or link.url, link.url) for link in whole.links if safe_url(link.url))
+    marked = bool(whole.badge) or whole.number is not None
     return replace(
         whole,
-        title=one_line(str(whole.title)),
+        title=one_line(str(whole.title)) or ("" if marked else MARK),  # an empty heading is refused by most platforms
         badge=cut(one_line(str(whole.badge)), BADGE_CHARS),
         footer=one_line(str(whole.footer)),
         links=tuple(links),

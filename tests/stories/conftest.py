@@ -5,7 +5,6 @@ Everything goes over the real routes with real signatures; the clock is moved by
 
 from __future__ import annotations
 
-import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -66,24 +65,23 @@ class Town:
         self.world.add_robot("arms", "armskey01", "armskey01")
         self.stand_ins = StandIns(self.world).start()
         self.folder = folder
-        self._codes = itertools.count(100001)
-        overrides = {name.lower(): value for name, value in self.stand_ins.overrides().items()}
-        self.settings = Settings(
-            _env_file=None,  # type: ignore[call-arg]  # pydantic-settings: read no file
-            database_url=database_url or f"sqlite:///{folder / 'story.db'}",
-            secret_key="key-of-the-story",
-            admins=(f"dingtalk:{CORP}/{ADMIN}",),
-            dingtalk_client_id=self.app.client_id,
-            dingtalk_client_secret=self.app.client_secret,
-            mail_from="Callboard <callboard@example.com>",
-            alibaba_cloud_access_key_id=self.cloud.client_id,
-            alibaba_cloud_access_key_secret=self.cloud.client_secret,
-            sms_sign_name=SMS_SIGNATURE,
-            sms_template_code="SMS_CODE",
-            sms_template_alert="SMS_ALERT",
-            public_url="https://callboard.example.com",
-            **{**overrides, **settings},
-        )
+        values: dict[str, Any] = {
+            "database_url": database_url or f"sqlite:///{folder / 'story.db'}",
+            "secret_key": "key-of-the-story",
+            "admins": (f"dingtalk:{CORP}/{ADMIN}",),
+            "default_language": "en",
+            "dingtalk_client_id": self.app.client_id,
+            "dingtalk_client_secret": self.app.client_secret,
+            "mail_from": "Callboard <callboard@example.com>",
+            "alibaba_cloud_access_key_id": self.cloud.client_id,
+            "alibaba_cloud_access_key_secret": self.cloud.client_secret,
+            "sms_sign_name": SMS_SIGNATURE,
+            "sms_template_code": "SMS_CODE",
+            "sms_template_alert": "SMS_ALERT",
+            "public_url": "https://callboard.example.com",
+        }
+        values |= {name.lower(): value for name, value in self.stand_ins.overrides().items()}
+        self.settings = Settings(_env_file=None, **(values | settings))  # type: ignore[call-arg]  # reads no file
         self.client: DingTalkClient
         self.open()
 
@@ -174,7 +172,8 @@ class Town:
         return requests.post(self.url + path, json=body, timeout=20, **more)
 
     def forward(self, **span: float) -> datetime:
-        """Moves the clock and lets the service notice."""
+        """Moves the clock, once all that was begun is done, and lets the service notice."""
+        self.quiet()
         self.clock.forward(**span)
         self.service.worker.wake()
         return self.clock()

@@ -148,7 +148,12 @@ function drawPlace() {
   bottom(logOf(where));
 }
 
-const bottom = (log) => { log.scrollTop = log.scrollHeight; };
+/** To the newest message; of one that is taller than its window, to its beginning. */
+function bottom(log) {
+  const newest = log.lastElementChild;
+  const start = newest ? newest.offsetTop - log.offsetTop - 10 : 0;
+  log.scrollTop = newest && newest.offsetHeight > log.clientHeight - 20 ? start : log.scrollHeight;
+}
 
 function mark(node) {
   if (node.querySelector(".dot")) return;
@@ -175,7 +180,9 @@ function draw(event, fresh) {
   if (name === "direct" && event.place !== person(who).chat) return;
   const node = drawn(event, log);
   if (node === null) return;
-  const follow = log.scrollHeight - log.scrollTop - log.clientHeight < 80 || event.kind === "typed";
+  const newest = log.lastElementChild;
+  const wasSeen = !newest || newest.offsetTop - log.offsetTop < log.scrollTop + log.clientHeight;
+  const follow = wasSeen || event.kind === "typed";
   log.querySelector(".empty-log")?.remove();
   if (name === "mail") log.prepend(node);
   else log.append(node);
@@ -199,8 +206,8 @@ function drawn(event, log) {
   }
   const body = renderers[event.platform]?.(event.body, say);
   if (!body) return null;
-  const name = event.kind === "say" ? say("bot") : `Callboard ${say("robot")}`;
-  const node = message("C", event.kind === "card" ? "robot" : "bot", name, event.at, body);
+  const badge = event.kind === "say" ? null : say(event.platform === "slack" ? "app" : "robot");
+  const node = message("C", "robot", say("bot"), event.at, body, badge);
   if (event.body.card && typeof event.body.card === "string") node.dataset.track = event.body.card;
   return node;
 }
@@ -209,7 +216,7 @@ function message(letter, names, name, at, body, badge) {
   return el("article", `message ${names}`,
     el("span", "avatar", letter),
     el("div", "said",
-      el("div", "by", el("b", "", name), badge ?? (names === "robot" ? el("span", "app", say("app")) : null), el("time", "", clock(at))),
+      el("div", "by", el("b", "", name), badge ? el("span", "app", badge) : null, el("time", "", clock(at))),
       body));
 }
 

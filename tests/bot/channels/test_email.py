@@ -32,7 +32,7 @@ class Post:
     rcpt: str = ""
     data: str = ""
 
-    async def handle_MAIL(
+    async def handle_MAIL(  # noqa: N802 -- the names that aiosmtpd calls
         self, _server: Any, _session: Any, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if not self.mail:
@@ -40,19 +40,21 @@ class Post:
             envelope.mail_options.extend(options)
         return self.mail or "250 OK"
 
-    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Envelope, address: str, _options: Any) -> str:
+    async def handle_RCPT(  # noqa: N802
+        self, _server: Any, _session: Any, envelope: Envelope, address: str, _options: Any
+    ) -> str:
         if not self.rcpt:
             envelope.rcpt_tos.append(address)
         return self.rcpt or "250 OK"
 
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802
         self.mails.append(envelope)
         return self.data or "250 OK"
 
     def login(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
         assert isinstance(given, LoginPassword)
         self.logins.append((given.login.decode(), given.password.decode()))
-        return AuthResult(success=given.password == b"p@ss/word")
+        return AuthResult(success=given.password == b"p@ss/word", handled=False)
 
 
 @pytest.fixture

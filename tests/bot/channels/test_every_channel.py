@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,13 @@ BY_HTTP = [name for name in CASES if name != "email"]
 
 
 def words(card: Any) -> str:
-    """Everything in a card, as one text."""
-    if isinstance(card, dict | list):
-        return json.dumps(card, ensure_ascii=False)
+    """Every string in a card, as one text."""
+    if isinstance(card, dict):
+        return "\n".join(words(part) for part in card.values())
+    if isinstance(card, list):
+        return "\n".join(map(words, card))
+    if not isinstance(card, EmailMessage):
+        return str(card)
     read = mail_parser.message_from_bytes(card.as_bytes(), policy=POLICY)
     bodies = [read.get_body((kind,)) for kind in ("plain", "html")]
     return "\n".join([read["Subject"], *(body.get_content() for body in bodies if body is not None)])

@@ -60,7 +60,9 @@ ROWS = [
     *(row("dingtalk", err(code), PERMANENT, "content") for code in (430101, 430102, 430103, 430104)),
     *(row("dingtalk", err(310000, text), DEAD, "keyword") for text in DINGTALK_KEYWORD),
     row("dingtalk", err(310000, "sign not match, more: [https://ding-doc.dingtalk.com]"), DEAD, "sign"),
-    row("dingtalk", err(310000, "description:机器人发送签名不匹配;solution:请确认签名和生成签名的时间戳"), PERMANENT),
+    row(
+        "dingtalk", err(310000, "description:机器人发送签名不匹配;solution:请确认签名和生成签名的时间戳"), DEAD, "sign"
+    ),
     row("dingtalk", err(310000, "错误描述:机器人发送签名不匹配;解决方案:请检查签名;"), DEAD, "sign"),
     row("dingtalk", err(310000, "invalid timestamp"), PERMANENT, "clock"),
     row("dingtalk", err(310000, "ip 203.0.113.9 not in whitelist"), DEAD, "ip"),
@@ -81,9 +83,6 @@ ROWS = [
     row("lark", lark_says(19001, "param invalid: incoming webhook access token invalid"), DEAD, "gone"),
     row("lark", lark_says(19002, "params error, msg_type need"), PERMANENT, "form"),
     row("lark", lark_says(19007, "Bot Not Enabled"), DEAD, "disabled"),
-    row(
-        "lark", lark_says(19021, "sign match fail or timestamp is not within one hour from current time"), DEAD, "sign"
-    ),
     row("lark", lark_says(19022, "Ip Not Allowed"), DEAD, "ip"),
     row("lark", lark_says(19024, "Key Words Not Found"), DEAD, "keyword"),
     row("lark", lark_says(230099, "unknown"), PERMANENT, "refused"),

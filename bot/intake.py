@@ -155,7 +155,8 @@ class Intake:
         now = self._clock()
         lanes: set[str] = set()
         with self._database.write() as tx:
-            for job in gathered:
+            # Sources are locked in one order, so that two processes never wait for each other.
+            for job in sorted(gathered, key=lambda job: job.source.id):
                 accepted = self._accept(tx, job, now)
                 job.ids = accepted.ids
                 lanes |= accepted.lanes

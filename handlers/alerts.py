@@ -15,8 +15,6 @@ from storage.alerts import AlertRow
 from storage.database import Tx
 from storage.sources import SourceRow
 
-STALE = timedelta(hours=1)
-
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -28,40 +26,47 @@ class Accepted:
 
 def accept(tx: Tx, source: SourceRow, report: Sequence[Alert], now: datetime, repeat: timedelta) -> Accepted:
     """Writes what a source reports and owes the cards for what changed. The same report again changes nothing more."""
+    # First, because it locks the source: two processes that get the same alarm at once must not both find it new.
+    sources.seen(tx, source.id, now)
     to = targets(tx, source.group_id)
     group = groups.by_id(tx, source.group_id) if source.group_id is not None else None
     ids: list[int] = []
     owed: list[dict[str, Any]] = []
     for alert in report:
-        number, version = _accept_one(tx, source, alert, now, repeat)
+        number, version, severity = _accept_one(tx, source, alert, now, repeat)
         ids.append(number)
         if version is not None:
-            owed += cards(number, version, alert.status, alert.severity, to, group.name if group else "", now)
-    sources.seen(tx, source.id, now)
+            owed += cards(number, version, alert.status, severity, to, group.name if group else "", now)
     deliveries.owe(tx, owed)
     return Accepted(tuple(ids), frozenset(str(row["lane"]) for row in owed))
 
 
-def _accept_one(tx: Tx, source: SourceRow, alert: Alert, now: datetime, repeat: timedelta) -> tuple[int, int | None]:
-    """The alert's number, and the version that must be sent; None when nothing changed."""
+def _accept_one(
+    tx: Tx, source: SourceRow, alert: Alert, now: datetime, repeat: timedelta
+) -> tuple[int, int | None, str]:
+    """The alert's number, the version that must be sent (None when nothing changed), and the severity of that card."""
     current = alerts.open_one(tx, source.id, alert.fingerprint)
     if current is None:
         before = alerts.latest(tx, source.id, alert.fingerprint)
         if before is not None and _is_old_news(before, alert):
             alerts.change(tx, before.id, repeats=before.repeats + 1, last_at=now)
-            return before.id, None
-        return alerts.add(tx, **_fresh(source, alert, now)), 1
+            return before.id, None, before.severity
+        return alerts.add(tx, **_fresh(source, alert, now)), 1, alert.severity
     if alert.status == "firing" and alert.severity == current.severity and now - current.sent_at < repeat:
         alerts.change(tx, current.id, repeats=current.repeats + 1, last_at=now)
-        return current.id, None
+        return current.id, None, current.severity
     changes: dict[str, Any] = {"version": current.version + 1, "last_at": now, "sent_at": now}
     if alert.status == "resolved":
         # The recovery keeps what the alarm said (severity, labels): many sources send less when it is over.
+        severity: str = current.severity
         changes |= {"status": "resolved", "ends_at": alert.ends_at or now}
     else:
+        severity = alert.severity
         changes |= _contents(alert) | {"repeats": current.repeats + 1}
+        if priority(severity) < priority(current.severity):
+            deliveries.hurry(tx, current.id, priority(severity), now)
     alerts.change(tx, current.id, **changes)
-    return current.id, current.version + 1
+    return current.id, current.version + 1, severity
 
 
 def _is_old_news(before: AlertRow, alert: Alert) -> bool:
@@ -100,16 +105,20 @@ def _fresh(source: SourceRow, alert: Alert, now: datetime) -> dict[str, Any]:
     }
 
 
+def priority(severity: str) -> int:
+    return outbox.CRITICAL if severity == "critical" else outbox.OTHER
+
+
 def cards(
     number: int, version: int, status: str, severity: str, to: Sequence[Target], group_name: str, now: datetime
 ) -> list[dict[str, Any]]:
-    """The deliveries of one version of an alert. A recovery has its alarm's priority, so it can never overtake it."""
+    """The deliveries of one version of an alert; within a lane they go in the order of their versions."""
     return [
         outbox.row(
             lane=target.lane,
             kind="alert",
             channel=target.method.channel,
-            priority=outbox.CRITICAL if severity == "critical" else outbox.OTHER,
+            priority=priority(severity),
             dedupe=f"alert:{number}:v{version}:{target.lane}"[:200],
             alert_id=number,
             alert_status=status,

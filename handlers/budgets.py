@@ -21,15 +21,21 @@ class Throttle:
 def next_slot(sent_ms: Sequence[int], budgets: Sequence[Throttle], now_ms: int) -> int:
     """The first moment, not before `now_ms`, at which one more message keeps every budget. Times are epoch milliseconds.
 
-    `sent_ms` are the last sends, oldest first, at least as many as the largest count. Times in the future (the clock was
-    set back) count as just now, so that a jump can delay a message by one window and never by more.
+    `sent_ms` are the last sends, oldest first, at least as many as the largest count; none later than now (see `past`).
     """
     slot = now_ms
     for budget in budgets:
         if len(sent_ms) >= budget.count:
-            oldest = min(sent_ms[-budget.count], now_ms)
-            slot = max(slot, oldest + round(budget.per_s * 1000))
+            slot = max(slot, sent_ms[-budget.count] + round(budget.per_s * 1000))
     return slot
+
+
+def past(sent_ms: Sequence[int], now_ms: int) -> list[int]:
+    """The send times, those in the future (the clock was set back) as just now.
+
+    Whoever keeps send times must keep this result: then a jump delays a message by one window and never by more.
+    """
+    return [min(sent, now_ms) for sent in sent_ms]
 
 
 def kept(sent_ms: Sequence[int], budgets: Sequence[Throttle]) -> list[int]:

@@ -126,6 +126,7 @@ def _answer_failed(tx: Tx, delivery: DeliveryRow, now: datetime) -> set[str]:
 def _report(tx: Tx, delivery: DeliveryRow, now: datetime) -> set[str]:
     if delivery.batch_id is None:
         return set()
+    deliveries.hold_batch(tx, delivery.batch_id)
     rows = deliveries.of_batch(tx, delivery.batch_id)
     if any(row.state == "ready" for row in rows):
         return set()

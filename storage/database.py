@@ -137,7 +137,9 @@ class Database:
             with self.write() as tx:
                 tx.conn.execute(text("SELECT 1"))
                 current = MigrationContext.configure(tx.conn).get_current_heads()
-        except OperationalError:
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
             return "unreachable"
         heads = ScriptDirectory(str(MIGRATIONS)).get_heads()
         return "" if set(current) == set(heads) else "migrations missing"

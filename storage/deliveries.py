@@ -88,10 +88,11 @@ def wake(tx: Tx, keys: Iterable[str], now: datetime) -> None:
         for key in wanted
     ]
     insert_or_ignore(tx, lane, fresh)
-    opens = case(
-        (and_(lane.c.open_at.is_not(None), lane.c.open_at > now), lane.c.open_at),
-        else_=literal(now, lane.c.open_at.type),
-    )
+    if not tx.sqlite:
+        # A lane that is being released right now: waits until that is done, so that the statement below sees it idle.
+        # (An UPDATE alone passes over rows that did not match when it began.) In one order, against deadlocks.
+        tx.conn.execute(select(lane.c.key).where(lane.c.key.in_(wanted)).order_by(lane.c.key).with_for_update())
+    opens = _opens(now)
     tx.conn.execute(
         update(lane)
         .where(lane.c.key.in_(wanted), lane.c.owner.is_(None), or_(lane.c.next_at.is_(None), lane.c.next_at > opens))
@@ -99,9 +100,18 @@ def wake(tx: Tx, keys: Iterable[str], now: datetime) -> None:
     )
 
 
+def _opens(now: datetime) -> ColumnElement[datetime]:
+    """When the lane may be worked on: now, or when its gate opens."""
+    return case(
+        (and_(lane.c.open_at.is_not(None), lane.c.open_at > now), lane.c.open_at),
+        else_=literal(now, lane.c.open_at.type),
+    )
+
+
 def next_due(tx: Tx, held: Collection[str] = ()) -> datetime | None:
     """When the next lane, but those in `held`, may be claimed: up to now means at once; None: nothing waits."""
-    soonest: datetime | None = tx.conn.execute(select(func.min(lane.c.next_at, type_=lane.c.next_at.type))).scalar_one()
+    query = select(func.min(lane.c.next_at, type_=lane.c.next_at.type)).where(lane.c.key.not_in(held))
+    soonest: datetime | None = tx.conn.execute(query).scalar_one()
     return soonest
 
 
@@ -128,23 +138,32 @@ def claim(tx: Tx, owner: str, now: datetime, lease: timedelta, held: Collection[
 
 
 def ready(tx: Tx, key: str, now: datetime, limit: int) -> list[DeliveryRow]:
-    """The lane's next messages that are due, in the order in which they are to be sent.
-
-    A recovery does not overtake its alarm: what belongs to the same alert waits behind what failed and waits.
-    """
-    earlier = delivery.alias("earlier")
-    overtakes = exists().where(
-        earlier.c.lane == key,
-        earlier.c.state == "ready",
-        earlier.c.alert_id == delivery.c.alert_id,
-        earlier.c.id < delivery.c.id,
-        earlier.c.due_at > now,
-    )
+    """The lane's next messages that are due, in the order in which they are to be sent; of one alert only the first."""
     query = select(delivery).where(
-        delivery.c.lane == key, delivery.c.state == "ready", delivery.c.due_at <= now, ~overtakes
+        delivery.c.lane == key, delivery.c.state == "ready", delivery.c.due_at <= now, ~_behind_its_own()
     )
     rows = tx.conn.execute(query.order_by(delivery.c.priority, delivery.c.id).limit(limit))
     return [_delivery(tx, row) for row in rows]
+
+
+def _behind_its_own() -> ColumnElement[bool]:
+    """True for a message that waits for an earlier one of the same alert: a recovery does not overtake its alarm."""
+    earlier = delivery.alias("earlier")
+    return exists().where(
+        earlier.c.lane == delivery.c.lane,
+        earlier.c.state == "ready",
+        earlier.c.alert_id == delivery.c.alert_id,
+        earlier.c.id < delivery.c.id,
+    )
+
+
+def hurry(tx: Tx, alert_id: int, priority: int, now: datetime) -> None:
+    """What still waits of this alert has at least this priority and is due: it holds up what comes now."""
+    tx.conn.execute(
+        update(delivery)
+        .where(delivery.c.alert_id == alert_id, delivery.c.state == "ready", delivery.c.priority > priority)
+        .values(priority=priority, due_at=case((delivery.c.due_at > now, now), else_=delivery.c.due_at))
+    )
 
 
 def starting(tx: Tx, delivery_id: int, lane_key: str, token: int, sent: Sequence[int], lease_until: datetime) -> bool:
@@ -158,10 +177,13 @@ def starting(tx: Tx, delivery_id: int, lane_key: str, token: int, sent: Sequence
 
 
 def settle(tx: Tx, delivery_id: int, **changes: Any) -> None:
-    """Writes what became of a message, whoever holds the lane: a fact is a fact. A final state empties the payload."""
+    """Writes what became of a message, whoever holds the lane: a fact is a fact. A final state empties the payload.
+
+    What was sent stays sent: a holder that lost the lane meanwhile may still come and say that its own try failed.
+    """
     if changes.get("state") in ("sent", "cancelled"):
         changes["payload"] = None
-    tx.conn.execute(update(delivery).where(delivery.c.id == delivery_id).values(**changes))
+    tx.conn.execute(update(delivery).where(delivery.c.id == delivery_id, delivery.c.state != "sent").values(**changes))
 
 
 def tried(tx: Tx, delivery_id: int, at: datetime, outcome: str, reason: str, took_ms: int) -> None:
@@ -180,7 +202,7 @@ def release(
     # A statement of its own, after the lock: it sees every message whose wake-up had to wait for us.
     due = tx.conn.execute(
         select(func.min(delivery.c.due_at, type_=delivery.c.due_at.type)).where(
-            delivery.c.lane == key, delivery.c.state == "ready"
+            delivery.c.lane == key, delivery.c.state == "ready", ~_behind_its_own()
         )
     ).scalar_one()
     next_at = None if due is None else max(moment for moment in (due, open_at, now) if moment is not None)
@@ -198,16 +220,21 @@ def leased(tx: Tx) -> int:
 
 def sweep(tx: Tx, now: datetime) -> int:
     """Finds messages whose wake-up was lost in a crash, and wakes their lanes; how many."""
-    waiting = select(delivery.c.lane).where(delivery.c.state == "ready").distinct()
-    idle = ~exists(select(lane.c.key).where(lane.c.key == delivery.c.lane, lane.c.next_at.is_not(None)))
-    keys = list(tx.conn.scalars(waiting.where(idle)))
+    waiting = select(delivery.c.lane).where(delivery.c.state == "ready", ~_behind_its_own()).distinct()
+    # In order is a lane that somebody works on, or that will be looked at as soon as the message and its gate allow.
+    in_order = exists().where(
+        lane.c.key == delivery.c.lane,
+        lane.c.next_at.is_not(None),
+        or_(lane.c.owner.is_not(None), lane.c.next_at <= now, delivery.c.due_at > now, lane.c.open_at > now),
+    )
+    keys = list(tx.conn.scalars(waiting.where(~in_order)))
     wake(tx, keys, now)
     return len(keys)
 
 
 def free_all(tx: Tx, now: datetime) -> None:
     """Ends every lease. Only for the one process that holds the database's lock, when it starts."""
-    tx.conn.execute(update(lane).where(lane.c.owner.is_not(None)).values(owner=None, next_at=now))
+    tx.conn.execute(update(lane).where(lane.c.owner.is_not(None)).values(owner=None, next_at=_opens(now)))
 
 
 def clock_went_back(tx: Tx, now: datetime, patience: timedelta) -> None:
@@ -293,6 +320,11 @@ def open_batch(tx: Tx, kind: str, body: dict[str, Any], now: datetime) -> int:
     """A batch of deliveries whose outcomes are reported together."""
     values = {"kind": kind, "body": tx.vault.seal(json.dumps(body)), "created_at": now}
     return int(tx.conn.execute(batch.insert().values(**values).returning(batch.c.id)).scalar_one())
+
+
+def hold_batch(tx: Tx, batch_id: int) -> None:
+    """Locks the batch: of several transactions that settle its last deliveries, the last one sees all of them."""
+    tx.conn.execute(select(batch.c.id).where(batch.c.id == batch_id).with_for_update())
 
 
 def of_batch(tx: Tx, batch_id: int) -> list[DeliveryRow]:

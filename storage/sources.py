@@ -84,6 +84,7 @@ def retarget(tx: Tx, source_id: int, group_id: int) -> None:
 
 
 def seen(tx: Tx, source_id: int, now: datetime) -> None:
+    """Notes that the source reports. The row stays locked, so that a source's reports are taken in one after the other."""
     tx.conn.execute(update(source).where(source.c.id == source_id).values(seen_at=now))
 
 

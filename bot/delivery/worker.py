@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from bot.delivery.compose import Sender
 from bot.metrics import Heartbeats, Metrics
 from handlers import outcomes, retries
-from handlers.budgets import Throttle, kept, next_slot
+from handlers.budgets import Throttle, kept, next_slot, past
 from handlers.context import Rules
 from handlers.errors import DeliveryError
 from handlers.retries import DeadLetter, RetryLater, Simplify
@@ -49,6 +49,12 @@ PATIENT_TRIES = 6
 """After so many tries a message that keeps failing no longer holds up the others of its lane."""
 
 CLOCK_JUMP = timedelta(seconds=5)
+
+SPIN_S = 0.01
+"""The shortest pause: what is due may be what another process is claiming this very moment."""
+
+STUMBLE = timedelta(seconds=5)
+"""How long a lane rests after something went wrong that no rule foresees."""
 
 
 class Worker:
@@ -82,6 +88,7 @@ class Worker:
         self._news = threading.Condition()
         self._woken = False
         self._stopping = False
+        self._stumbled = False
         self._thread: threading.Thread | None = None
         self._last = clock()
 
@@ -122,10 +129,12 @@ class Worker:
             if ticks >= tidy_at:
                 self._guarded(self._tidy)
                 tidy_at = ticks + TIDY_S
+            self._stumbled = False
             if not self._guarded(self._claim_one):
+                pause_s = POLL_S if self._stumbled else self._pause_s()
                 with self._news:
                     if not self._woken and not self._stopping:
-                        self._news.wait(self._pause_s())
+                        self._news.wait(pause_s)
                     self._woken = False
 
     def _guarded(self, step: Callable[[], bool]) -> bool:
@@ -134,6 +143,7 @@ class Worker:
             return step()
         except Exception:
             log.exception("the delivery worker stumbled")
+            self._stumbled = True  # what failed is still due: without a pause it would fail again at once
             return False
 
     def _pause_s(self) -> float:
@@ -145,7 +155,7 @@ class Worker:
             return POLL_S
         if due is None:
             return POLL_S
-        return min(POLL_S, max(0.0, (due - self._clock()).total_seconds()))
+        return min(POLL_S, max(SPIN_S, (due - self._clock()).total_seconds()))
 
     def _free_all(self) -> bool:
         with self._database.write() as tx:
@@ -206,6 +216,7 @@ class Worker:
                 pass
         except Exception:
             log.exception("a lane could not be worked on")
+            visit.rest()
         finally:
             self._guarded(visit.release)
             with self._holding:
@@ -252,6 +263,7 @@ class Visit:
             self._give_up(row, _too_late(row), "expired")
             return True
         self._budgets = self._sender.budgets(row)
+        self._window = past(self._window, to_ms(now))
         slot = next_slot(self._window, self._budgets, to_ms(now))
         if slot > to_ms(now):
             self._open_at = from_ms(slot)
@@ -289,10 +301,16 @@ class Visit:
 
     def _took(self, row: DeliveryRow, receipt: str, took_ms: int) -> None:
         now = self._clock()
-        with self._database.write() as tx:
-            woken = outcomes.sent(tx, row, receipt, now)
-            deliveries.tried(tx, row.id, now, "sent", "", took_ms)
-            deliveries.wake(tx, woken, now)
+        try:
+            with self._database.write() as tx:
+                woken = outcomes.sent(tx, row, receipt, now)
+                deliveries.tried(tx, row.id, now, "sent", "", took_ms)
+                deliveries.wake(tx, woken, now)
+        except Exception:
+            # Whatever was to follow from it: the platform took the message, and must not get it again and again.
+            log.exception("what follows from a sent message could not be written", extra={"delivery": row.id})
+            with self._database.write() as tx:
+                deliveries.settle(tx, row.id, state="sent", done_at=now, receipt=receipt[:255], reason="", say=None)
         self._fails = 0
         self._metrics.deliveries.labels(row.channel, "sent").inc()
         if row.kind == "alert":
@@ -354,6 +372,10 @@ class Visit:
             deliveries.wake(tx, woken, now)
         self._metrics.deliveries.labels(row.channel, "dead").inc()
         log.warning("a message was given up", extra={"delivery": row.id, "channel": row.channel, "reason": reason})
+
+    def rest(self) -> None:
+        """The lane stays closed for a while: what broke a rule of ours just now would break it again at once."""
+        self._open_at = self._clock() + STUMBLE
 
     def release(self) -> bool:
         with self._database.write() as tx:

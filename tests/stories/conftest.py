@@ -116,6 +116,7 @@ class Town:
     def say(self, text: str, *, person: str = ADMIN, group: bool = False, others: tuple[str, ...] = ()) -> str:
         """Somebody types; the words of the bot's first answer in that place."""
         place = GROUP if group else self.chat(person)
+        self.quiet()
         after = self.world.last
         self.post(text, person=person, group=group, others=others)
         return self.answer(place, after=after)

@@ -88,7 +88,8 @@ function drawSwitches() {
   const people = $("people");
   people.querySelectorAll("label").forEach((label) => label.remove());
   for (const one of world.people) {
-    const label = [shownName(one), el("small", "", say(one.admin ? "admin" : "member"))];
+    const name = language === "zh" ? [one.name] : [one.also, el("span", "native", ` ${one.name}`)];
+    const label = [...name, el("small", "", say(one.admin ? "admin" : "member"))];
     choice(people, "who", one.id, label, one.id === who, (id) => {
       who = id;
       redraw();
@@ -448,14 +449,18 @@ function drawSampleNote(words = "") {
 }
 
 async function raise(sample) {
+  if (!hasSource) {
+    drawSampleNote();
+    $("sample-note").querySelector(".chip").focus();
+    return;
+  }
   try {
     const answer = await ask("/sandbox/alert", { sample });
     if (answer.status === 200) sampled = true;
     drawSampleNote(say(answer.status === 200 ? "sent_sample" : "sample_refused", answer));
     notice([]);
   } catch (error) {
-    if (hasSource) drawSampleNote(error.message);
-    else drawSampleNote();
+    drawSampleNote(error.message);
   }
 }
 
@@ -544,9 +549,9 @@ function notice(events) {
       if (pattern?.test(String(event.body).trim())) done.add(at);
     });
   }
-  if (sampled) done.add(6);
-  const cards = step === 7 && events.some((event) => event.kind === "card"); // the number to acknowledge is known now
-  if (done.size === before && !cards) return;
+  const cards = events.some((event) => event.kind === "card" && /#\d/.test(JSON.stringify(event.body)));
+  if (sampled || cards) done.add(6);
+  if (done.size === before && !(cards && step === 7)) return; // the number to acknowledge is that of the newest card
   while (done.has(step) && step < DONE_BY.length - 1) step += 1;
   drawTour();
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from bot.channels.contract import Message
@@ -43,6 +44,7 @@ def message(document: Document = DOCUMENT, **changes: Any) -> Message:
     return replace(plain, **changes)
 
 
+@cache
 def enormous(words: str) -> Document:
     """A document of which every part is far too large."""
     long = words * (200_000 // len(words))
@@ -51,11 +53,11 @@ def enormous(words: str) -> Document:
         title=long,
         blocks=(
             Paragraph(long),
-            Facts(tuple((f"label {i} {words}", f"value {i} {words * 40}") for i in range(3000))),
-            Items(tuple(f"item {i} {words}" for i in range(3000))),
+            Facts(tuple((f"label {i} {words}", f"value {i} {words * 40}") for i in range(1000))),
+            Items(tuple(f"item {i} {words}" for i in range(1000))),
             Table(("A", "B"), tuple((str(i), words * 9) for i in range(500))),
             Examples(tuple(f"ack {i}" for i in range(500))),
         ),
-        links=tuple(Link(f"link {i}", f"https://x.example/{i}/{'p' * 1500}") for i in range(200)),
+        links=tuple(Link(f"link {i}", f"https://x.example/{i}/{'p' * 1500}") for i in range(40)),
         footer=long,
     )

@@ -1,0 +1,85 @@
+"""A database to test on, and the rows that most tests need."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from handlers import names, outbox
+from storage import contacts, deliveries, groups, sources
+from storage.database import Database, Tx
+from storage.schema import metadata
+from storage.sources import SourceRow
+
+KEY = "the key of the tests"
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+LEASE = timedelta(seconds=30)
+
+_numbers = itertools.count(1)
+
+
+@contextmanager
+def opened(url: str, key: str = KEY) -> Iterator[Database]:
+    """The database with its tables (those of the schema; that migrations make the same ones has its own test)."""
+    database = Database(url, key)
+    try:
+        with database.write() as tx:
+            metadata.create_all(tx.conn)
+        yield database
+    finally:
+        database.close()
+
+
+def contact(tx: Tx, name: str = "") -> int:
+    name = name or f"Contact {next(_numbers)}"
+    return contacts.add(tx, name, names.key(name), "slack:T/U", NOW)
+
+
+def method(
+    tx: Tx, contact_id: int, channel: str = "dingtalk", address: str = "", *, state: str = "active", secret: str = ""
+) -> int:
+    address = address or f"https://oapi.dingtalk.com/robot/send?access_token=robot{next(_numbers)}"
+    method_id = contacts.add_method(tx, contact_id, channel, address, f"{channel} …{address[-4:]}", secret, NOW)
+    contacts.change_method(tx, method_id, state=state)
+    return method_id
+
+
+def group(tx: Tx, name: str, *contact_ids: int) -> int:
+    group_id = groups.add(tx, name, names.key(name), "", NOW)
+    groups.add_members(tx, group_id, contact_ids)
+    return group_id
+
+
+def source(tx: Tx, group_id: int, name: str = "src", token: str = "") -> SourceRow:
+    token = token or f"token-{next(_numbers)}"
+    source_id = sources.add(tx, name, names.key(name), "json", token, group_id, "slack:T/U", NOW)
+    found = sources.by_id(tx, source_id)
+    assert found is not None
+    return found
+
+
+def lane_of(tx: Tx, method_id: int) -> str:
+    found = contacts.method_by_id(tx, method_id)
+    assert found is not None
+    return outbox.lane_of(found)
+
+
+def owe(tx: Tx, lane: str, **values: Any) -> int:
+    """The id of a new delivery in the lane, ready and due; the lane is not woken."""
+    channel = lane.partition(":")[0]
+    row = {
+        "lane": lane,
+        "kind": "test",
+        "channel": channel,
+        "priority": outbox.OTHER,
+        "dedupe": f"test:{next(_numbers)}",
+        "due_at": NOW,
+        "expires_at": NOW + outbox.LIFE,
+        "created_at": NOW,
+    }
+    assert deliveries.owe(tx, [outbox.row(**(row | values))]) == 1
+    query = deliveries.delivery.select().order_by(deliveries.delivery.c.id.desc()).limit(1)
+    return int(tx.conn.execute(query).one().id)

@@ -1,0 +1,194 @@
+"""Opening the database: durability, locks, keys, transactions."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from storage import contacts, database, sources
+from storage.database import Database, DatabaseBusy, is_unavailable
+from storage.schema import contact
+from storage.vault import WrongKey
+from tests.storage import seed
+from tests.storage.seed import NOW
+
+ROOT = Path(__file__).parents[2]
+
+HOLDER = """
+import sys
+from storage.database import Database
+database = Database(sys.argv[1], "key")
+database.lock("web")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def file_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'new' / 'folder' / 'callboard.db'}"
+
+
+def test_sqlite_is_as_durable_as_promised_on_the_connections_that_write_and_read(file_url: str) -> None:
+    with seed.opened(file_url) as db:
+        for transaction in (db.write, db.read):
+            with transaction() as tx:
+                pragmas = {
+                    name: tx.conn.execute(text(f"PRAGMA {name}")).scalar_one()
+                    for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+                }
+            assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+
+
+def test_a_second_process_on_the_same_sqlite_file_is_refused_until_the_first_is_dead(file_url: str) -> None:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", HOLDER, file_url],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as first,
+        seed.opened(file_url) as second,
+    ):
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(DatabaseBusy):
+            second.lock("web")
+        second.lock("worker")  # another part is another lock
+        first.kill()
+        first.wait()
+        second.lock("web")
+
+
+def test_the_lock_ends_with_close_and_postgresql_needs_none(database_url: str) -> None:
+    first, second = Database(database_url, "key"), Database(database_url, "key")
+    first.lock("web")
+    if first.sqlite:
+        with pytest.raises(DatabaseBusy):
+            second.lock("web")
+    else:
+        second.lock("web")
+    first.close()
+    second.lock("web")
+    second.close()
+
+
+def test_another_key_is_refused_at_the_start_and_a_rotated_one_is_not(database: Database, database_url: str) -> None:
+    database.check_key()
+    database.check_key()
+    for key, fits in ((seed.KEY, True), (f"newer,{seed.KEY}", True), ("newer", False), (f"{seed.KEY} ", True)):
+        other = Database(database_url, key)
+        try:
+            if fits:
+                other.check_key()
+            else:
+                with pytest.raises(WrongKey):
+                    other.check_key()
+        finally:
+            other.close()
+
+
+def test_after_a_rotation_old_rows_open_old_tokens_count_and_a_robot_keeps_its_lane(
+    database: Database, database_url: str
+) -> None:
+    robot = "https://oapi.dingtalk.com/robot/send?access_token=shared"
+    with database.write() as tx:
+        old_method = seed.method(tx, seed.contact(tx), address=robot, secret="SECold")
+        old_source = seed.source(tx, seed.group(tx, "ops"), token="old-token")
+        old_lane = seed.lane_of(tx, old_method)
+    rotated = Database(database_url, f"newer,{seed.KEY}")
+    try:
+        with rotated.write() as tx:
+            found = contacts.method_by_id(tx, old_method)
+            assert found is not None
+            assert (found.address, found.secret) == (robot, "SECold")
+            by_token = sources.by_token(tx, "old-token")
+            assert by_token is not None
+            assert by_token.id == old_source.id
+            assert sources.by_token(tx, "other-token") is None
+            # The same robot at another contact: one lane, or it would be sent twice what it allows.
+            assert seed.lane_of(tx, seed.method(tx, seed.contact(tx), address=robot)) == old_lane
+            assert seed.lane_of(tx, seed.method(tx, seed.contact(tx), address=f"{robot}2")) != old_lane
+            sources.rotate(tx, old_source.id, "fresh-token")
+            assert sources.by_token(tx, "old-token") is None
+            assert sources.by_token(tx, "fresh-token") is not None
+    finally:
+        rotated.close()
+
+
+def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(database: Database) -> None:
+    with pytest.raises(IntegrityError), database.write() as tx:
+        contacts.add(tx, "Zhang", "zhang", "p", NOW)
+        contacts.add(tx, "ZHANG", "zhang", "p", NOW)
+    with database.write() as tx:
+        assert contacts.names(tx) == []
+        contacts.add(tx, "Zhang", "zhang", "p", NOW)
+    with database.read() as tx:
+        assert contacts.names(tx) == ["Zhang"]
+
+
+def test_a_write_inside_a_write_of_the_same_thread_is_refused_at_once(database: Database) -> None:
+    with database.write(), pytest.raises(RuntimeError, match="already open"), database.write():
+        pass
+    with database.write() as tx:  # and the guard is open again
+        seed.contact(tx)
+
+
+def test_readers_see_what_was_committed_and_are_not_held_up_by_a_writer(database: Database) -> None:
+    seen: list[int] = []
+
+    def look() -> None:
+        with database.read() as tx:
+            seen.append(len(tx.conn.execute(select(contact)).all()))
+
+    with database.write() as tx:
+        seed.contact(tx)
+        reader = threading.Thread(target=look)
+        reader.start()
+        reader.join(10)
+    look()
+    assert seen == [0, 1]
+
+
+def test_a_problem_is_said_in_a_word_or_two(database_url: str) -> None:
+    db = Database(database_url, "key")
+    try:
+        assert db.problem() == "migrations missing"
+        db.upgrade()
+        assert db.problem() == ""
+    finally:
+        db.close()
+
+
+def test_a_server_that_is_not_there_is_unreachable() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+        db = Database(f"postgresql+psycopg://postgres@127.0.0.1:{closed.getsockname()[1]}/x", "key")
+        assert db.problem() == "unreachable"
+        with pytest.raises(OperationalError) as caught, db.read():
+            pass
+        assert is_unavailable(caught.value)
+        assert not is_unavailable(ValueError())
+        db.close()
+
+
+def test_the_command_migrates_the_database_at_the_url_beside_a_running_service(database_url: str) -> None:
+    running = Database(database_url, "key")
+    try:
+        running.upgrade()
+        running.lock("web")
+        running.lock("worker")
+        running.check_key()
+        database.upgrade(database_url)
+        assert running.problem() == ""
+        running.check_key()
+    finally:
+        running.close()

@@ -1,0 +1,105 @@
+"""The migrations make exactly the tables of the schema, from any start, also when several processes run them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect
+
+from storage.database import MIGRATIONS, Database
+from storage.schema import metadata
+from tests.storage.test_database import ROOT
+
+
+@pytest.fixture
+def empty(database_url: str) -> Iterator[Database]:
+    database = Database(database_url, "key")
+    yield database
+    database.close()
+
+
+def differences(database: Database) -> list[object]:
+    with database.write() as tx:
+        context = MigrationContext.configure(tx.conn, opts={"compare_type": True, "compare_server_default": True})
+        return list(compare_metadata(context, metadata))
+
+
+def test_an_empty_database_gets_the_tables_of_the_schema_and_a_second_upgrade_changes_nothing(empty: Database) -> None:
+    assert differences(empty) != []
+    empty.upgrade()
+    assert differences(empty) == []
+    empty.upgrade()
+    assert differences(empty) == []
+
+
+def test_partial_indexes_and_foreign_keys_are_the_same_as_in_the_schema(empty: Database) -> None:
+    """Autogenerate does not look at the conditions of partial indexes, and what it overlooks makes duplicates."""
+    empty.upgrade()
+    with empty.write() as tx:
+        migrated = described(tx.conn)
+        metadata.drop_all(tx.conn)
+        metadata.create_all(tx.conn)
+        assert migrated == described(tx.conn)
+    assert any("firing" in str(index) for index in migrated["alert"]["indexes"])
+
+
+def described(connection: object) -> dict[str, dict[str, list[str]]]:
+    look = inspect(connection)
+    return {
+        table: {
+            "indexes": sorted(str(sorted(index.items(), key=str)) for index in look.get_indexes(table)),
+            "keys": sorted(str(sorted(key.items(), key=str)) for key in look.get_foreign_keys(table)),
+            "unique": sorted(str(sorted(unique.items(), key=str)) for unique in look.get_unique_constraints(table)),
+        }
+        for table in metadata.tables
+    }
+
+
+def test_the_way_back_leaves_nothing(empty: Database) -> None:
+    empty.upgrade()
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with empty.write() as tx:
+        config.attributes["connection"] = tx.conn
+        command.downgrade(config, "base")
+    with empty.read() as tx:
+        assert set(inspect(tx.conn).get_table_names()) <= {"alembic_version", "sqlite_sequence"}
+    empty.upgrade()
+    assert differences(empty) == []
+
+
+def test_two_processes_may_upgrade_at_once(empty: Database, database_url: str) -> None:
+    """Both wait for the same line, so that they start together."""
+    program = (
+        "import sys; from storage.database import upgrade; print('up', flush=True); sys.stdin.readline();"
+        "upgrade(sys.argv[1]); upgrade(sys.argv[1])"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", program, database_url],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        _out, err = process.communicate(timeout=30)
+        assert process.returncode == 0, err
+    assert differences(empty) == []

@@ -32,6 +32,7 @@ from bot.web import dingtalk as dingtalk_web
 from bot.web import health
 from bot.web.alerts import refusal
 from handlers.context import Rules
+from handlers.times import zone_of
 from storage import deliveries
 from storage.database import Database, is_unavailable
 
@@ -49,6 +50,7 @@ def outside_of(settings: Settings) -> Outside:
     return Outside(
         http=Http(overrides(settings), open_hosts=settings.webhook_hosts),
         keyword=settings.das_keyword,
+        zone=zone_of(settings.default_region),
         smtp_url=settings.smtp_url,
         mail_from=settings.mail_from,
         access_key_id=settings.alibaba_cloud_access_key_id,

@@ -49,9 +49,9 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Commands that can be copied and sent as they are."""
+    """Commands (and addresses) that can be copied and sent as they are."""
 
-    commands: tuple[str, ...]
+    commands: tuple[Say, ...]
 
 
 Block = Paragraph | Facts | Items | Table | Examples
@@ -116,7 +116,17 @@ def mapped(document: Document, change: Callable[[Say], Say]) -> Document:
 
 def localize(document: Document, language: Language) -> Document:
     """The document with every text in that language; only such a document may be rendered or stored."""
-    return mapped(document, lambda say: render(say, language))
+
+    def words(say: Say) -> Say:
+        return render(say, language)
+
+    whole = mapped(document, words)
+    return replace(
+        whole,
+        blocks=tuple(
+            Examples(tuple(map(words, block.commands))) if isinstance(block, Examples) else block for block in whole.blocks
+        ),
+    )
 
 
 def to_json(document: Document) -> dict[str, Any]:
@@ -133,7 +143,7 @@ def to_json(document: Document) -> dict[str, Any]:
             case Table(header, rows):
                 return {"table": [[str(cell) for cell in row] for row in (header, *rows)]}
             case Examples(commands):
-                return {"examples": list(commands)}
+                return {"examples": [str(command) for command in commands]}
 
     return {
         "title": str(document.title),

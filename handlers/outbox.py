@@ -52,6 +52,7 @@ def row(**values: Any) -> dict[str, Any]:
         "code_id": None,
         "payload": None,
         "attempts": 0,
+        "begun_at": None,
         "plain": False,
         "reason": "",
         "say": None,

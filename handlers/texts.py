@@ -33,7 +33,18 @@ class Text:
         return render(self, "en")
 
 
-Say = str | Text
+@dataclass(frozen=True, slots=True)
+class Both:
+    """Words that stand in neither catalogue, once in each language: commands to copy."""
+
+    en: str
+    zh: str
+
+    def __str__(self) -> str:
+        return self.en
+
+
+Say = str | Text | Both
 """Something to say: a text of the catalogue, or words that are the same in every language (names, values)."""
 
 
@@ -70,12 +81,14 @@ def render(say: Say, language: Language) -> str:
     """The words in that language; English where the catalogue has no translation."""
     if isinstance(say, str):
         return say
+    if isinstance(say, Both):
+        return say.zh if language == "zh" else say.en
     message = say.message
     if say.plural is not None and language == "en" and say.values["n"] != 1:
         message = say.plural
     if language != "en":
         message = catalogue(language).get(say.message, message)
-    values = {k: render(v, language) if isinstance(v, Text) else v for k, v in say.values.items()}
+    values = {k: render(v, language) if isinstance(v, Text | Both) else v for k, v in say.values.items()}
     return message.format_map(values) if values else message
 
 
@@ -83,7 +96,9 @@ def to_json(say: Say) -> Any:
     """A text as JSON, for failures that are kept and read later in somebody else's language."""
     if isinstance(say, str):
         return say
-    values = {k: to_json(v) if isinstance(v, Text) else v for k, v in say.values.items()}
+    if isinstance(say, Both):
+        return {"en": say.en, "zh": say.zh}
+    values = {k: to_json(v) if isinstance(v, Text | Both) else v for k, v in say.values.items()}
     return {"message": say.message, "values": values, "plural": say.plural}
 
 
@@ -91,6 +106,8 @@ def from_json(stored: Any) -> Say:
     """The text that `to_json` wrote."""
     if not isinstance(stored, dict):
         return str(stored or "")
+    if "message" not in stored:
+        return Both(stored["en"], stored["zh"])
     return Text(
         stored["message"],
         {k: from_json(v) if isinstance(v, dict) else v for k, v in stored["values"].items()},

@@ -43,6 +43,7 @@ class DeliveryRow:
     due_at: datetime
     expires_at: datetime
     attempts: int
+    begun_at: datetime | None
     plain: bool
     reason: str
     say: dict[str, Any] | None
@@ -162,17 +163,24 @@ def hurry(tx: Tx, alert_id: int, priority: int, now: datetime) -> None:
     tx.conn.execute(
         update(delivery)
         .where(delivery.c.alert_id == alert_id, delivery.c.state == "ready", delivery.c.priority > priority)
-        .values(priority=priority, due_at=case((delivery.c.due_at > now, now), else_=delivery.c.due_at))
+        .values(
+            priority=priority,
+            due_at=case((delivery.c.due_at > now, literal(now, delivery.c.due_at.type)), else_=delivery.c.due_at),
+        )
     )
 
 
-def starting(tx: Tx, delivery_id: int, lane_key: str, token: int, sent: Sequence[int], lease_until: datetime) -> bool:
+def starting(
+    tx: Tx, delivery_id: int, lane_key: str, token: int, sent: Sequence[int], now: datetime, lease_until: datetime
+) -> bool:
     """Reserves one send in the lane's window, before it happens, and renews the lease; False when that was lost."""
     held = tx.conn.execute(
         update(lane).where(lane.c.key == lane_key, lane.c.token == token).values(sent=list(sent), next_at=lease_until)
     ).rowcount
     if held:
-        tx.conn.execute(update(delivery).where(delivery.c.id == delivery_id).values(attempts=delivery.c.attempts + 1))
+        tx.conn.execute(
+            update(delivery).where(delivery.c.id == delivery_id).values(attempts=delivery.c.attempts + 1, begun_at=now)
+        )
     return bool(held)
 
 
@@ -181,6 +189,7 @@ def settle(tx: Tx, delivery_id: int, **changes: Any) -> None:
 
     What was sent stays sent: a holder that lost the lane meanwhile may still come and say that its own try failed.
     """
+    changes.setdefault("begun_at", None)
     if changes.get("state") in ("sent", "cancelled"):
         changes["payload"] = None
     tx.conn.execute(update(delivery).where(delivery.c.id == delivery_id, delivery.c.state != "sent").values(**changes))
@@ -291,7 +300,15 @@ def revive(tx: Tx, delivery_id: int, now: datetime, expires_at: datetime) -> Non
         update(delivery)
         .where(delivery.c.id == delivery_id)
         .values(
-            state="ready", due_at=now, expires_at=expires_at, done_at=None, attempts=0, plain=False, reason="", say=None
+            state="ready",
+            due_at=now,
+            expires_at=expires_at,
+            done_at=None,
+            attempts=0,
+            begun_at=None,
+            plain=False,
+            reason="",
+            say=None,
         )
     )
 

@@ -290,6 +290,7 @@ delivery = Table(
     Column("due_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("begun_at", Moment),  # a try was begun and nothing is known of its end: it may have arrived
     Column("plain", Boolean, nullable=False, default=False),
     Column("reason", String(64), nullable=False, default=""),
     Column("say", JSON),  # the last failure in words: a text of the catalogue

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Literal
 
 from bot.http import Http
@@ -70,6 +70,7 @@ class Outside:
 
     http: Http
     keyword: str = "DAS Alarm"
+    zone: tzinfo = UTC
     smtp_url: str = field(default="", repr=False)
     mail_from: str = ""
     access_key_id: str = ""

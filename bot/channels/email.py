@@ -163,7 +163,7 @@ def _html(block: Block) -> Iterator[str]:
             yield f'<table style="border-collapse:collapse;margin:8px 0">\n<tr>{head}</tr>\n{body}</table>\n'
         case Examples(commands):
             for command in commands:
-                yield f'<pre style="margin:4px 0;padding:6px 10px;background:whitesmoke">{escape(command)}</pre>\n'
+                yield f'<pre style="margin:4px 0;padding:6px 10px;background:whitesmoke">{escape(str(command))}</pre>\n'
 
 
 def refusal(code: int, said: bytes | str, *, recipient: bool = False) -> DeliveryError:

@@ -39,7 +39,7 @@ def cleaned(document: Document) -> Document:
         footer=one_line(str(whole.footer)),
         links=tuple(links),
         blocks=tuple(
-            Examples(tuple(one_line(command) for command in block.commands)) if isinstance(block, Examples) else block
+            Examples(tuple(one_line(str(command)) for command in block.commands)) if isinstance(block, Examples) else block
             for block in whole.blocks
         ),
     )
@@ -113,7 +113,7 @@ def _values(document: Document) -> Iterator[str]:
             case Table(header, rows):
                 yield from (str(cell) for row in (header, *rows) for cell in row)
             case Examples(commands):
-                yield from commands
+                yield from map(str, commands)
 
 
 def _chars(document: Document) -> int:

@@ -4,7 +4,7 @@ A message is a template that Alibaba has approved, with a few variables. The tem
 the one variable `code`. The template for alerts (SMS_TEMPLATE_ALERT) may use any of
 
     name      title of the alert            level     CRITICAL, WARNING ... or RESOLVED
-    instance  what it is about              time      since when, `11-23 07:35` in UTC
+    instance  what it is about              time      since when, `11-23 07:35`, local
     group     contact group it went to      id        the number people type in the chat, `42`
 
 each of at most 35 characters and without addresses: Alibaba refuses whole messages for a URL or a phone number in one.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 from bot.aliyun import AccessKey, AliyunError, call
@@ -97,12 +97,14 @@ def parameters(message: Message, target: Target, outside: Outside) -> dict[str, 
         "PhoneNumbers": number(target.address),
         "SignName": outside.sms_sign_name,
         "TemplateCode": outside.sms_template_code if code else outside.sms_template_alert,
-        "TemplateParam": json.dumps({"code": message.code} if code else card(message), ensure_ascii=False),
+        "TemplateParam": json.dumps(
+            {"code": message.code} if code else card(message, outside.zone), ensure_ascii=False
+        ),
         "OutId": message.key,
     }
 
 
-def card(message: Message) -> dict[str, str]:
+def card(message: Message, zone: tzinfo = UTC) -> dict[str, str]:
     """The variables of the alert template, every one a string that is not empty."""
     alert = message.alert
     labels = alert.labels if alert else {}
@@ -111,7 +113,7 @@ def card(message: Message) -> dict[str, str]:
         "name": str(alert.title if alert else message.document.title),
         "level": str(message.document.badge) or (alert.severity if alert else ""),
         "instance": next((labels[key] for key in OBJECTS if labels.get(key)), ""),
-        "time": since.astimezone(UTC).strftime("%m-%d %H:%M"),
+        "time": since.astimezone(zone).strftime("%m-%d %H:%M"),
         "group": message.group,
         "id": str(message.number) if message.number is not None else "",
     }

@@ -125,8 +125,7 @@ class Sender:
             document = from_json(payload["document"])
             if row.kind == "test":
                 alert = cards.test_alert(document)
-        if row.attempts and not row.say and row.kind != "code":
-            # Counted as begun and nothing known of its end: a crash lay in between, and it may have arrived.
+        if row.begun_at is not None and row.kind != "code":  # a crash lay in between
             document = localize(cards.maybe_repeated(document), language)
         return Message(
             document=document,

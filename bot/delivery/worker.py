@@ -50,6 +50,9 @@ PATIENT_TRIES = 6
 
 CLOCK_JUMP = timedelta(seconds=5)
 
+SETTLING = timedelta(seconds=6)
+"""What may have been sent before a crash waits until the process has run so long: a crash loop repeats nothing."""
+
 SPIN_S = 0.01
 """The shortest pause: what is due may be what another process is claiming this very moment."""
 
@@ -90,7 +93,7 @@ class Worker:
         self._stopping = False
         self._stumbled = False
         self._thread: threading.Thread | None = None
-        self._last = clock()
+        self._last = self._started_at = clock()
 
     def wake(self) -> None:
         """Something is due; from any thread."""
@@ -100,6 +103,7 @@ class Worker:
 
     def start(self) -> None:
         self._heartbeats.beat("worker")
+        self._started_at = self._clock()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._thread.start()
 
@@ -210,7 +214,16 @@ class Worker:
                 self._slots.release()
 
     def _visit(self, lane: LaneRow) -> None:
-        visit = Visit(self._database, self._rules, self._sender, lane, self._clock, self._metrics, self._chance)
+        visit = Visit(
+            self._database,
+            self._rules,
+            self._sender,
+            lane,
+            self._clock,
+            self._metrics,
+            self._chance,
+            settled_at=self._started_at + SETTLING,
+        )
         try:
             while visit.sent_now < MOST_A_VISIT and not self._stopping and visit.step():
                 pass
@@ -237,6 +250,8 @@ class Visit:
         clock: Callable[[], datetime],
         metrics: Metrics,
         chance: Callable[[], float],
+        *,
+        settled_at: datetime,
     ) -> None:
         self._database = database
         self._rules = rules
@@ -245,6 +260,7 @@ class Visit:
         self._clock = clock
         self._metrics = metrics
         self._chance = chance
+        self._settled_at = settled_at
         self._window = list(lane.sent)
         self._open_at: datetime | None = None
         self._fails = lane.fails
@@ -262,6 +278,10 @@ class Visit:
         if row.expires_at <= now:
             self._give_up(row, _too_late(row), "expired")
             return True
+        if row.begun_at is not None and now < self._settled_at:
+            with self._database.write() as tx:
+                deliveries.settle(tx, row.id, due_at=self._settled_at, begun_at=row.begun_at)
+            return True
         self._budgets = self._sender.budgets(row)
         self._window = past(self._window, to_ms(now))
         slot = next_slot(self._window, self._budgets, to_ms(now))
@@ -270,7 +290,7 @@ class Visit:
             return False
         reserved = kept([*self._window, to_ms(now)], self._budgets)
         with self._database.write() as tx:
-            if not deliveries.starting(tx, row.id, self._lane.key, self._lane.token, reserved, now + LEASE):
+            if not deliveries.starting(tx, row.id, self._lane.key, self._lane.token, reserved, now, now + LEASE):
                 return False
         return self._send(row, now)
 

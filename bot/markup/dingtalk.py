@@ -132,7 +132,7 @@ def _pieces(block: Block) -> Iterator[_Piece]:
                 yield _Piece(name + (" · " if rest else ""), " · ".join(rest), _gap(at))
         case Examples(commands):
             for command in commands:
-                yield _Piece("> ", command, "\n\n")
+                yield _Piece("> ", str(command), "\n\n")
 
 
 def _gap(at: int) -> str:

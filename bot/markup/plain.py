@@ -95,7 +95,7 @@ def block_lines(block: Block) -> Iterator[str]:
             for row in (header, *rows):
                 yield " · ".join(str(cell) or "–" for cell in row)
         case Examples(commands):
-            yield from commands
+            yield from map(str, commands)
 
 
 def outline(document: Document) -> str:

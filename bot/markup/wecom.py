@@ -70,7 +70,7 @@ def _lines(block: Block) -> Iterator[str]:
                 yield "> " + " · ".join(escape(one_line(str(cell))) or "–" for cell in row)
         case Examples(commands):
             for command in commands:
-                yield f"`{escape(one_line(command))}`"
+                yield f"`{escape(one_line(str(command)))}`"
 
 
 def _within(text: str) -> str:

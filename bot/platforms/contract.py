@@ -59,7 +59,7 @@ class Platform:
     """
 
     name: str
-    say: Callable[[Document, Language, Place, "Speaker"], Receipt]
+    say: Callable[[Document, Language, Place, Speaker], Receipt]
     private: bool = True
 
 

@@ -78,8 +78,12 @@ class Mail:
         self.port = listener.getsockname()[1]
         self._stopping.clear()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, args=(self._loop, listener), name="sandbox-mail", daemon=True)
+        ready = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(self._loop, listener, ready), name="sandbox-mail", daemon=True
+        )
         self._thread.start()
+        ready.wait(5.0)  # a stop that came before the server is there would break it off half-made
 
     def stop(self) -> None:
         """Close every connection and end the thread."""
@@ -90,9 +94,10 @@ class Mail:
         self._thread.join(5.0)
         self._loop = self._thread = None
 
-    def _run(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop, listener: socket.socket, ready: threading.Event) -> None:
         asyncio.set_event_loop(loop)
         server = loop.run_until_complete(loop.create_server(self._session, sock=listener))
+        ready.set()
         try:
             loop.run_forever()
         finally:

@@ -12,10 +12,11 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn, get_args
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, abort, make_response, request, send_from_directory
+from flask import Blueprint, Response, abort, make_response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from bot.sandbox.playground import (
@@ -90,7 +91,7 @@ class Polls:
 
 def blueprint(playground: Playground) -> Blueprint:
     """`/` and everything below `/sandbox`."""
-    page = Blueprint("sandbox", __name__, static_folder="static", static_url_path="/sandbox/static")
+    page = Blueprint("sandbox", __name__)
     polls = Polls()
     run = secrets.token_hex(8)  # event numbers begin anew with each start; a page that was open before must notice
 
@@ -110,7 +111,11 @@ def blueprint(playground: Playground) -> Blueprint:
 
     @page.get("/")
     def first() -> Response:
-        return send_from_directory(str(page.static_folder), "page.html")
+        return _file("page.html")
+
+    @page.get("/sandbox/static/<name>")
+    def file(name: str) -> Response:
+        return _file(name)
 
     @page.get("/sandbox/state")
     def state() -> Response:
@@ -173,6 +178,23 @@ def blueprint(playground: Playground) -> Blueprint:
         return _json({"status": raised.status, "text": raised.text})
 
     return page
+
+
+FILES = {
+    "page.html": "text/html",
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "cards.js": "text/javascript",
+    "words.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+"""What the page is made of, with types of our own: what systems believe about `.js` differs."""
+
+
+def _file(name: str) -> Response:
+    if name not in FILES:
+        _refuse(404, _("There is no such file."))
+    return Response((Path(__file__).parent / "static" / name).read_bytes(), mimetype=FILES[name])
 
 
 SOURCE_EXAMPLE = "source add demo alertmanager to dba"

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import requests
 
+from bot.sandbox.cloudmonitor import CmsContact
 from bot.sandbox.dingtalk import DingTalkClient, Posted
 from bot.sandbox.server import SMS_SIGNATURE, SMS_TEMPLATES, StandIns
 from bot.sandbox.world import App, Event, World
@@ -87,6 +88,17 @@ PLAYERS = (
 )
 
 
+CLOUD_CONTACTS = (
+    CmsContact(
+        "陈晨", {"Mail": "chen@example.com", "SMS": "13700137000"}, {"Mail": "OK", "SMS": "PENDING"}, ("cloud-dba",)
+    ),
+    CmsContact(
+        "Zhao Min", {"Mail": "zhao@example.com", "SMS": "136****6000"}, {"Mail": "OK", "SMS": "OK"}, ("cloud-dba",)
+    ),
+)
+"""What CloudMonitor knows: `sync cloudmonitor` imports them. A value with `*` is masked, as in the real one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Raised:
     """What the service answered to sample alerts: HTTP status, and its words."""
@@ -148,6 +160,8 @@ class Playground:
                 secret=self.robot_secrets.get(platform, ""),
                 keywords=("DAS Alarm",) if platform == "dingtalk" else (),
             )
+
+        self.stand_ins.cloudmonitor.contacts = list(CLOUD_CONTACTS)
 
     def _word(self, what: str) -> str:
         """64 hex digits that are the same after every start."""

@@ -98,7 +98,9 @@ COLOURED = (
         "wecom",
         {
             "msgtype": "markdown",
-            "markdown": {"content": '### <font color="warning">[CRITICAL]</font> disk\n> host: `db-1`\n- no list *here*'},
+            "markdown": {
+                "content": '### <font color="warning">[CRITICAL]</font> disk\n> host: `db-1`\n- no list *here*'
+            },
         },
         [("h5", "[CRITICAL] disk"), ("blockquote code", "db-1"), (".line", "- no list *here*")],
         (".font-warning", "[CRITICAL]", "color", "rgb(209, 72, 10)"),
@@ -110,13 +112,20 @@ COLOURED = (
             "card": {
                 "header": {"template": "red", "title": {"tag": "plain_text", "content": "disk **full**"}},
                 "elements": [
-                    {"tag": "div", "fields": [{"is_short": True, "text": {"tag": "plain_text", "content": "Where: db"}}]},
+                    {
+                        "tag": "div",
+                        "fields": [{"is_short": True, "text": {"tag": "plain_text", "content": "Where: db"}}],
+                    },
                     {"tag": "markdown", "content": "**bold** &#60;b&#62;"},
                     {"tag": "hr"},
                     {
                         "tag": "action",
                         "actions": [
-                            {"tag": "button", "url": "https://example.com/", "text": {"tag": "plain_text", "content": "Go"}}
+                            {
+                                "tag": "button",
+                                "url": "https://example.com/",
+                                "text": {"tag": "plain_text", "content": "Go"},
+                            }
                         ],
                     },
                     {"tag": "note", "elements": [{"tag": "plain_text", "content": "small print"}]},
@@ -136,11 +145,16 @@ COLOURED = (
                     "blocks": [
                         {"type": "header", "text": {"type": "plain_text", "text": "disk *full*"}},
                         {"type": "section", "fields": [{"type": "plain_text", "text": "Where: db"}]},
-                        {"type": "section", "text": {"type": "mrkdwn", "text": "*bold* &lt;b&gt; <https://a.example|link>"}},
+                        {
+                            "type": "section",
+                            "text": {"type": "mrkdwn", "text": "*bold* &lt;b&gt; <https://a.example|link>"},
+                        },
                         {"type": "context", "elements": [{"type": "plain_text", "text": "small print"}]},
                         {
                             "type": "actions",
-                            "elements": [{"type": "button", "text": {"type": "plain_text", "text": "Ack"}, "value": "1"}],
+                            "elements": [
+                                {"type": "button", "text": {"type": "plain_text", "text": "Ack"}, "value": "1"}
+                            ],
                         },
                     ],
                 }
@@ -215,7 +229,10 @@ def hostile_messages() -> list[tuple[str, dict[str, Any]]]:
                 },
             },
         ),
-        ("wecom", {"msgtype": "markdown", "markdown": {"content": f'<font color="info">{HOSTILE}</font>\n> {HOSTILE}'}}),
+        (
+            "wecom",
+            {"msgtype": "markdown", "markdown": {"content": f'<font color="info">{HOSTILE}</font>\n> {HOSTILE}'}},
+        ),
         (
             "wecom",
             {

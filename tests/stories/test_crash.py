@@ -88,7 +88,7 @@ def environment(world: World, tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def test_kill_9_loses_nothing_and_repeats_little(world: World, environment: dict[str, str], tmp_path: Path) -> None:
-    rng = random.Random(9)  # noqa: S311 (reproducible, not secret)
+    rng = random.Random(9)
     titles = itertools.count()
     accepted: set[str] = set()
     lock = threading.Lock()

@@ -135,7 +135,7 @@ def test_the_language_is_that_of_the_command_or_of_the_conversation(town: Town) 
 
 
 def test_a_thousand_random_bodies_on_each_route_give_no_5xx(town: Town) -> None:
-    rng = random.Random(20260302)  # noqa: S311 (reproducible, not secret)
+    rng = random.Random(20260302)
     town.say("group create dba")
     alerts = [town.source("dba", kind, f"s-{kind}") for kind in ("json", "alertmanager", "cloudmonitor")]
     seeds = [b"{}", b"[]", b'{"alerts":[{}]}', b"null", b'{"title":"a"}', b"alertState=ALERT&ruleId=1", b'{"alert":{}}']

@@ -1,0 +1,139 @@
+"""Commands to copy, in both languages: what the examples in sentences and below them are made of.
+
+All stand here, so that one test can type every one of them to the parser. Functions put in the names of the case at hand.
+"""
+
+from __future__ import annotations
+
+import re
+
+from handlers.texts import Both
+
+HELP = Both("help", "帮助")
+HELP_CONTACTS = Both("help contacts", "帮助 联系人")
+
+ADD_CONTACT = Both("contact add Zhang Wei 13800138000", "添加联系人 张伟 13800138000")
+ADD_CONTACT_TO = Both(
+    "contact add Zhang Wei 13800138000 zhang.wei@example.com to dba",
+    "添加联系人 张伟 13800138000 zhang.wei@example.com 加入 数据库",
+)
+SHOW_CONTACT = Both("contact show Zhang Wei", "查看联系人 张伟")
+EDIT_CONTACT = Both("contact edit Zhang Wei phone 13800138000", "修改联系人 张伟 电话 13800138000")
+REMOVE_CONTACT = Both("contact remove Zhang Wei", "删除联系人 张伟")
+ME = Both("me 13800138000", "我 13800138000")
+ME_EMAIL = Both("me zhang.wei@example.com", "我 zhang.wei@example.com")
+
+VERIFY = Both("verify Zhang Wei", "验证 张伟")
+CODE = Both("code 123456", "验证码 123456")
+
+CREATE_GROUP = Both("group create dba", "创建组 数据库")
+CREATE_GROUP_OF = Both("group create dba members Zhang Wei", "创建组 数据库 成员 张伟")
+CREATE_GROUP_FULL = Both(
+    "group create dba note night shift members Zhang Wei, Li Lei", "创建组 数据库 备注 夜班 成员 张伟, 李雷"
+)
+SHOW_GROUP = Both("group show dba", "查看组 数据库")
+ADD_TO_GROUP = Both("group add dba Zhang Wei, Li Lei", "组添加 数据库 张伟, 李雷")
+TAKE_FROM_GROUP = Both("group remove dba Zhang Wei", "组移除 数据库 张伟")
+RENAME_GROUP = Both("group rename dba to database team", "组改名 数据库 到 数据库团队")
+NOTE_GROUP = Both("group note dba night shift, first level", "组备注 数据库 夜班一线")
+DELETE_GROUP = Both("group delete dba", "删除组 数据库")
+
+ADD_SOURCE = Both("source add prometheus alertmanager to dba", "告警源添加 prometheus alertmanager 到 数据库")
+MOVE_SOURCE = Both("source move prometheus to dba", "告警源改组 prometheus 到 数据库")
+REMOVE_SOURCE = Both("source remove prometheus", "告警源删除 prometheus")
+ROTATE_SOURCE = Both("source rotate prometheus", "告警源轮换 prometheus")
+
+ALERT = Both("alert 42", "告警 42")
+ACK = Both("ack 42", "认领 42")
+UNACK = Both("unack 42", "取消认领 42")
+RESOLVE = Both("resolve 42", "解决 42")
+NOTE = Both("note 42 disk was full, cleaned up", "备注 42 磁盘已满，已清理")
+TEST = Both("test dba", "测试 数据库")
+RETRY = Both("retry 42", "重试 42")
+
+ADD_ADMIN = Both("admin add dingtalk:dingcorp01/0147123", "管理员添加 dingtalk:dingcorp01/0147123")
+REMOVE_ADMIN = Both("admin remove dingtalk:dingcorp01/0147123", "管理员移除 dingtalk:dingcorp01/0147123")
+LANGUAGE = Both("language zh", "语言 中文")
+STATUS = Both("status", "状态")
+
+_ROBOT = "https://oapi.dingtalk.com/robot/send?access_token=…"
+_FIELDS = {
+    "name": ("姓名", "Zhang Wei", "张伟"),
+    "phone": ("电话", "13800138000", "13800138000"),
+    "email": ("邮箱", "zhang.wei@example.com", "zhang.wei@example.com"),
+    "webhook": ("机器人", _ROBOT, _ROBOT),
+    "secret": ("密钥", "SEC…", "SEC…"),
+}
+"""Field of a contact -> its Chinese word, a value for an English and for a Chinese example."""
+
+_PLAIN = re.compile(r"[^\W\d][\w'’.\-]*(?: [\w'’.\-]+)*")
+_LONG_NUMBER = re.compile(r"\d{4}")
+_QUOTES = (('"', '"'), ("「", "」"), ("“", "”"))
+
+
+def quoted(name: str) -> str:
+    """The name as it can be typed in a command: in quotes, where without them it might be read as something else."""
+    if _PLAIN.fullmatch(name) and not _LONG_NUMBER.search(name):
+        return name
+    for opener, closer in _QUOTES:
+        if opener not in name and closer not in name:
+            return f"{opener}{name}{closer}"
+    return name
+
+
+def edit_contact(name: str, field: str = "phone") -> Both:
+    chinese, en, zh = _FIELDS[field]
+    return Both(f"contact edit {quoted(name)} {field} {en}", f"修改联系人 {quoted(name)} {chinese} {zh}")
+
+
+def give_contact(name: str, value: str) -> Both:
+    """The address itself is typed, its shape says what it is."""
+    return Both(f"contact edit {quoted(name)} {value}", f"修改联系人 {quoted(name)} {value}")
+
+
+def replace_address(name: str, field: str) -> Both:
+    chinese = _FIELDS[field][0]
+    return Both(f"contact edit {quoted(name)} {field} <old> <new>", f"修改联系人 {quoted(name)} {chinese} <旧> <新>")
+
+
+def set_secret(name: str) -> Both:
+    return Both(
+        f"contact edit {quoted(name)} webhook {_ROBOT} secret SEC…",
+        f"修改联系人 {quoted(name)} 机器人 {_ROBOT} 密钥 SEC…",
+    )
+
+
+def link_contact(name: str, person: str) -> Both:
+    return Both(f"contact edit {quoted(name)} {person}", f"修改联系人 {quoted(name)} {person}")
+
+
+def me_named(name: str) -> Both:
+    return Both(f"me name {quoted(name)} 13800138000", f"我 姓名 {quoted(name)} 13800138000")
+
+
+def verify(name: str) -> Both:
+    return Both(f"verify {quoted(name)}", f"验证 {quoted(name)}")
+
+
+def show_group(name: str) -> Both:
+    return Both(f"group show {quoted(name)}", f"查看组 {quoted(name)}")
+
+
+def add_members(group: str) -> Both:
+    return Both(f"group add {quoted(group)} Zhang Wei, Li Lei", f"组添加 {quoted(group)} 张伟, 李雷")
+
+
+def delete_group(name: str) -> Both:
+    return Both(f"group delete {quoted(name)}", f"删除组 {quoted(name)}")
+
+
+def move_source(name: str, group: str = "dba") -> Both:
+    return Both(f"source move {quoted(name)} to {quoted(group)}", f"告警源改组 {quoted(name)} 到 {quoted(group)}")
+
+
+def rotate_source(name: str) -> Both:
+    return Both(f"source rotate {quoted(name)}", f"告警源轮换 {quoted(name)}")
+
+
+def note_alert(number: int) -> Both:
+    return Both(f"note {number} disk was full", f"备注 {number} 磁盘已满，已清理")

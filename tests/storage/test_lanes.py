@@ -1,0 +1,359 @@
+"""Lanes: who may send where, and that nothing that is ready is forgotten."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from handlers import outbox
+from storage import alerts, deliveries
+from storage.database import Database, Tx
+from storage.deliveries import LaneRow
+from storage.schema import lane
+from tests.storage import seed
+from tests.storage.seed import LEASE, NOW, owe
+
+SOON = timedelta(seconds=5)
+
+
+def wake(database: Database, *keys: str, now: datetime = NOW) -> None:
+    with database.write() as tx:
+        deliveries.wake(tx, keys, now)
+
+
+def claim(database: Database, now: datetime = NOW, owner: str = "me", held: tuple[str, ...] = ()) -> LaneRow | None:
+    with database.write() as tx:
+        return deliveries.claim(tx, owner, now, LEASE, held)
+
+
+def release(database: Database, row: LaneRow, now: datetime = NOW, open_at: datetime | None = None) -> None:
+    with database.write() as tx:
+        deliveries.release(tx, row.key, row.token, now, open_at=open_at, fails=0, sent=[])
+
+
+def next_at(database: Database, key: str) -> datetime | None:
+    with database.read() as tx:
+        found: datetime | None = tx.conn.execute(select(lane.c.next_at).where(lane.c.key == key)).scalar_one()
+        return found
+
+
+def an_alert(tx: Tx, fingerprint: str) -> int:
+    return alerts.add(
+        tx,
+        source_id=None,
+        source_name="src",
+        group_id=None,
+        fingerprint=fingerprint,
+        status="firing",
+        severity="warning",
+        title="t",
+        description="",
+        rule="",
+        labels={},
+        annotations={},
+        links=[],
+        first_at=NOW,
+        last_at=NOW,
+        sent_at=NOW,
+    )
+
+
+def ready(database: Database, key: str, now: datetime = NOW) -> list[int]:
+    with database.read() as tx:
+        return [row.id for row in deliveries.ready(tx, key, now, 99)]
+
+
+def test_claimers_never_hold_one_lane_together(database: Database) -> None:
+    keys = [f"dingtalk:{n}" for n in range(40)]
+    with database.write() as tx:
+        for key in keys:
+            owe(tx, key)
+        deliveries.wake(tx, keys, NOW)
+    start = threading.Barrier(4)
+
+    def claim_until_none(owner: str) -> list[tuple[str, int]]:
+        start.wait()
+        mine: list[tuple[str, int]] = []
+        misses = 0
+        while misses < 3:  # on PostgreSQL a lane that another one is claiming right now is passed over
+            row = claim(database, owner=owner)
+            if row is None:
+                misses += 1
+            else:
+                mine.append((row.key, row.token))
+        return mine
+
+    with ThreadPoolExecutor(4) as pool:
+        claimed = [one for part in pool.map(claim_until_none, "abcd") for one in part]
+    assert sorted(claimed) == sorted((key, 1) for key in keys)
+
+
+def test_a_lane_is_claimed_once_per_lease_and_again_when_the_lease_has_run_out(database: Database) -> None:
+    wake(database, "sms:a")
+    first = claim(database)
+    assert first is not None
+    assert claim(database, NOW + LEASE - timedelta(seconds=1)) is None
+    second = claim(database, NOW + LEASE, owner="other")
+    assert second is not None
+    assert second.token == first.token + 1
+
+
+def test_a_process_does_not_claim_what_it_holds_even_when_the_clock_says_its_lease_is_over(database: Database) -> None:
+    wake(database, "sms:a")
+    wake(database, "sms:b", now=NOW + SOON)
+    held = claim(database)
+    assert held is not None
+    later = NOW + timedelta(hours=1)
+    with database.read() as tx:
+        assert deliveries.next_due(tx) == NOW + SOON
+        assert deliveries.next_due(tx, [held.key, "sms:b"]) is None
+    other = claim(database, later, held=(held.key,))
+    assert other is not None
+    assert other.key == "sms:b"
+    assert claim(database, later, held=(held.key, "sms:b")) is None
+
+
+def test_the_lane_that_waits_longest_is_claimed_first(database: Database) -> None:
+    for seconds, key in ((3, "sms:c"), (1, "sms:a"), (2, "sms:b")):
+        wake(database, key, now=NOW + timedelta(seconds=seconds))
+    claimed = [claim(database, NOW + SOON) for _ in range(3)]
+    assert [row.key for row in claimed if row] == ["sms:a", "sms:b", "sms:c"]
+
+
+def test_a_lost_lane_can_neither_send_nor_be_given_back_but_its_facts_count(database: Database) -> None:
+    with database.write() as tx:
+        message = owe(tx, "sms:a")
+        deliveries.wake(tx, ["sms:a"], NOW)
+    stale = claim(database)
+    fresh = claim(database, NOW + LEASE, owner="other")
+    assert stale is not None
+    assert fresh is not None
+    with database.write() as tx:
+        assert not deliveries.starting(tx, message, stale.key, stale.token, [1], NOW, NOW + 3 * LEASE)
+        assert deliveries.starting(tx, message, fresh.key, fresh.token, [2], NOW, NOW + 2 * LEASE)
+        deliveries.settle(tx, message, state="sent", done_at=NOW, receipt="stale-but-true")
+    release(database, stale, NOW + LEASE)
+    with database.read() as tx:
+        row = deliveries.by_id(tx, message)
+        assert row is not None
+        assert (row.state, row.receipt, row.attempts) == ("sent", "stale-but-true", 1)
+        held = tx.conn.execute(select(lane)).one()
+        assert (held.owner, held.token, held.sent, held.next_at) == ("other", fresh.token, [2], NOW + 2 * LEASE)
+
+
+@pytest.mark.parametrize("late", [{"state": "dead", "reason": "gone"}, {"due_at": NOW + SOON, "reason": "down"}])
+def test_what_was_sent_stays_sent_whatever_a_late_holder_says(database: Database, late: dict[str, Any]) -> None:
+    with database.write() as tx:
+        message = owe(tx, "sms:a")
+        deliveries.settle(tx, message, state="sent", done_at=NOW, receipt="r1")
+        deliveries.settle(tx, message, **late)
+        row = deliveries.by_id(tx, message)
+        assert row is not None
+        assert (row.state, row.receipt, row.reason) == ("sent", "r1", "")
+
+
+def test_a_release_sees_what_was_owed_during_the_visit_although_its_wake_up_came_to_a_held_lane(
+    database: Database,
+) -> None:
+    wake(database, "sms:a")
+    held = claim(database)
+    assert held is not None
+    with database.write() as tx:
+        owe(tx, "sms:a", due_at=NOW)
+    wake(database, "sms:a", now=NOW + SOON)
+    assert next_at(database, "sms:a") == NOW + LEASE  # the holder keeps it
+    release(database, held, NOW + SOON)
+    assert next_at(database, "sms:a") == NOW + SOON
+    again = claim(database, NOW + SOON)
+    assert again is not None
+    release(database, again, NOW + SOON)
+
+
+def test_a_wake_up_during_the_release_itself_is_not_lost(postgres_url: str) -> None:
+    """The release has looked and found nothing; then a message is owed and its lane woken; then the release commits."""
+    with seed.opened(postgres_url) as database:
+        wake(database, "sms:a")
+        held = claim(database)
+        assert held is not None
+        waker = threading.Thread(target=wake, args=(database, "sms:a"))
+        with database.write() as releasing:
+            deliveries.release(releasing, held.key, held.token, NOW, open_at=None, fails=0, sent=[])
+            other = Database(postgres_url, seed.KEY)
+            with other.write() as tx:
+                owe(tx, "sms:a")
+            waker.start()
+            wait_until_blocked(other)
+            other.close()
+        waker.join(10)
+        assert next_at(database, "sms:a") == NOW
+
+
+def wait_until_blocked(database: Database) -> None:
+    """Returns when some session of the database waits for a lock of another."""
+    pause = threading.Event()
+    for _ in range(1000):
+        with database.read() as tx:
+            blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            if tx.conn.execute(text(blocked)).scalar_one():
+                return
+        pause.wait(0.005)
+    raise AssertionError("nobody waits for a lock")
+
+
+def test_wake_ups_of_the_same_lanes_in_any_order_do_not_stop_each_other(database: Database) -> None:
+    keys = [f"sms:{n}" for n in range(30)]
+    start = threading.Barrier(4)
+
+    def wake_often(turn: int) -> None:
+        start.wait()
+        for n in range(10):
+            wake(database, *(keys if (n + turn) % 2 else reversed(keys)), now=NOW - timedelta(seconds=n))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(wake_often, range(4)))
+    assert {next_at(database, key) for key in keys} == {NOW - timedelta(seconds=9)}
+
+
+def test_an_idle_lane_is_woken_and_a_closed_gate_stays_closed(database: Database) -> None:
+    wake(database, "sms:a", "sms:b")
+    for _ in range(2):
+        row = claim(database)
+        assert row is not None
+        with database.write() as tx:
+            owe(tx, row.key)
+        release(database, row, open_at=NOW + timedelta(minutes=10) if row.key == "sms:a" else None)
+    assert next_at(database, "sms:a") == NOW + timedelta(minutes=10)
+    assert next_at(database, "sms:b") == NOW  # one lane's penalty is nobody else's
+    wake(database, "sms:a", "sms:b", now=NOW + SOON)
+    assert next_at(database, "sms:a") == NOW + timedelta(minutes=10)
+    assert next_at(database, "sms:b") == NOW
+
+
+def test_a_lane_without_messages_is_idle_after_its_release(database: Database) -> None:
+    wake(database, "sms:a")
+    row = claim(database)
+    assert row is not None
+    release(database, row)
+    assert next_at(database, "sms:a") is None
+    assert claim(database, NOW + timedelta(days=1)) is None
+    with database.read() as tx:
+        assert deliveries.next_due(tx) is None
+        assert deliveries.leased(tx) == 0
+
+
+@pytest.mark.parametrize("prepared", ["no lane", "idle lane", "lane due much later"])
+def test_the_sweep_finds_a_message_whose_wake_up_was_lost(database: Database, prepared: str) -> None:
+    if prepared != "no lane":
+        wake(database, "sms:a")
+        row = claim(database)
+        assert row is not None
+        if prepared == "lane due much later":
+            with database.write() as tx:
+                owe(tx, "sms:a", due_at=NOW + timedelta(minutes=30))
+        release(database, row)
+    with database.write() as tx:
+        owe(tx, "sms:a")
+    with database.write() as tx:
+        assert deliveries.sweep(tx, NOW + SOON) == 1
+    assert next_at(database, "sms:a") == NOW + SOON
+    with database.write() as tx:
+        assert deliveries.sweep(tx, NOW + SOON) == 0
+
+
+def test_the_sweep_leaves_alone_what_is_in_order(database: Database) -> None:
+    """Held lanes, lanes whose gate is closed, retries that are not due yet, sent messages."""
+    gate = NOW + timedelta(minutes=10)
+    wake(database, "sms:gate", "sms:held", "sms:later")
+    rows = {row.key: row for row in (claim(database) for _ in range(3)) if row}
+    with database.write() as tx:
+        for key in ("sms:gate", "sms:held"):
+            owe(tx, key)
+        owe(tx, "sms:later", due_at=gate)
+        deliveries.settle(tx, owe(tx, "sms:done"), state="sent", done_at=NOW)
+    release(database, rows["sms:gate"], open_at=gate)
+    release(database, rows["sms:later"])
+    with database.write() as tx:
+        assert deliveries.sweep(tx, NOW + SOON) == 0
+    assert next_at(database, "sms:gate") == next_at(database, "sms:later") == gate
+
+
+def test_a_start_after_a_crash_frees_every_lane_but_opens_no_gate(database: Database) -> None:
+    wake(database, "sms:a", "sms:b")
+    for _ in range(2):
+        row = claim(database)
+        assert row is not None
+    with database.write() as tx:
+        tx.conn.execute(lane.update().where(lane.c.key == "sms:b").values(open_at=NOW + timedelta(minutes=10)))
+        deliveries.free_all(tx, NOW + SOON)
+    assert next_at(database, "sms:a") == NOW + SOON
+    assert next_at(database, "sms:b") == NOW + timedelta(minutes=10)
+
+
+def test_within_a_lane_the_most_urgent_goes_first_then_the_oldest(database: Database) -> None:
+    with database.write() as tx:
+        ids = {
+            name: owe(tx, "sms:a", priority=priority)
+            for name, priority in (("w1", 3), ("notice", 4), ("c1", 2), ("w2", 3), ("code", 0), ("c2", 2))
+        }
+        owe(tx, "sms:other", priority=0)
+        owe(tx, "sms:a", priority=0, due_at=NOW + SOON)
+    assert ready(database, "sms:a") == [ids[name] for name in ("code", "c1", "c2", "w1", "w2", "notice")]
+
+
+@pytest.mark.parametrize("waits_s", [0, 1800], ids=["alarm due", "alarm waits for its retry"])
+@pytest.mark.parametrize("priority", [outbox.CRITICAL, outbox.OTHER], ids=["recovery is urgent", "recovery is not"])
+def test_a_recovery_never_overtakes_its_alarm(database: Database, waits_s: int, priority: int) -> None:
+    due = NOW + timedelta(seconds=waits_s)
+    with database.write() as tx:
+        number, other = an_alert(tx, "f1"), an_alert(tx, "f2")
+        alarm = owe(tx, "sms:a", alert_id=number, priority=outbox.OTHER, due_at=due)
+        recovery = owe(tx, "sms:a", alert_id=number, priority=priority)
+        stranger = owe(tx, "sms:a", alert_id=other, priority=outbox.NOTICE)
+        elsewhere = owe(tx, "sms:b", alert_id=number)
+        deliveries.wake(tx, ["sms:a"], NOW)
+    assert ready(database, "sms:a") == ([stranger] if waits_s else [alarm, stranger])
+    assert ready(database, "sms:b") == [elsewhere]
+    row = claim(database)
+    assert row is not None
+    with database.write() as tx:
+        for one in (stranger, elsewhere):
+            deliveries.settle(tx, one, state="sent", done_at=NOW)
+    release(database, row)
+    # Not at once and for ever: what waits behind the alarm is not due before it.
+    assert next_at(database, "sms:a") == due
+    with database.write() as tx:
+        assert deliveries.sweep(tx, NOW + timedelta(seconds=1)) == 0
+        deliveries.settle(tx, alarm, state="sent", done_at=NOW)
+    assert ready(database, "sms:a", due) == [recovery]
+
+
+def test_what_holds_up_a_more_urgent_card_of_its_alert_is_hurried(database: Database) -> None:
+    with database.write() as tx:
+        number = an_alert(tx, "f1")
+        before = owe(tx, "sms:a", priority=outbox.OTHER)
+        first = owe(tx, "sms:a", alert_id=number, priority=outbox.OTHER, due_at=NOW + timedelta(minutes=30))
+        done = owe(tx, "sms:a", alert_id=number, priority=outbox.OTHER)
+        deliveries.settle(tx, done, state="dead", done_at=NOW)
+        deliveries.hurry(tx, number, outbox.CRITICAL, NOW)
+        states = {row.id: (row.priority, row.state) for row in deliveries.of_alert(tx, number)}
+    assert ready(database, "sms:a") == [first, before]
+    assert states == {first: (outbox.CRITICAL, "ready"), done: (outbox.OTHER, "dead")}
+
+
+def test_after_the_clock_was_set_back_nothing_waits_longer_than_a_first_retry(database: Database) -> None:
+    ahead = NOW + timedelta(hours=1)
+    wake(database, "sms:a", now=ahead)
+    row = claim(database, ahead)
+    assert row is not None
+    with database.write() as tx:
+        message = owe(tx, "sms:a", due_at=ahead)
+    release(database, row, ahead, open_at=ahead + SOON)
+    with database.write() as tx:
+        deliveries.clock_went_back(tx, NOW, SOON)
+    assert next_at(database, "sms:a") == NOW
+    assert ready(database, "sms:a", NOW + SOON) == [message]

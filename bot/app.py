@@ -34,7 +34,8 @@ from bot.web.alerts import refusal
 from handlers.context import Rules
 from handlers.times import zone_of
 from storage import deliveries
-from storage.database import Database, is_unavailable
+from storage.database import Database, DatabaseBusy, is_unavailable
+from storage.vault import WrongKey
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,32 @@ def outside_of(settings: Settings) -> Outside:
         sms_template_code=settings.sms_template_code,
         sms_template_alert=settings.sms_template_alert,
     )
+
+
+class CannotStart(Exception):
+    """The service cannot be started; the text says why in one sentence, for the operator."""
+
+
+def opened(settings: Settings, parts: frozenset[str]) -> Database:
+    """The database, migrated, with the locks of these parts. Raises CannotStart."""
+    database = Database(settings.database_url, secret_key(settings))
+    try:
+        for part in sorted(parts):
+            database.lock(part)
+        database.upgrade()
+        database.check_key()
+    except DatabaseBusy:
+        why = "another Callboard already uses this SQLite file; stop it first, or use PostgreSQL for several."
+    except WrongKey:
+        why = "SECRET_KEY is not the one this database was written with; give the old one back (SECRET_KEY=new,old rotates)."
+    except Exception as error:
+        if not is_unavailable(error):
+            raise
+        why = f"the database cannot be used: {str(error).strip().splitlines()[0][:300]}"
+    else:
+        return database
+    database.close()
+    raise CannotStart(f"Callboard cannot start: {why}")
 
 
 class Service:
@@ -90,11 +117,7 @@ class Service:
         self.clock = clock
         self.heartbeats = Heartbeats()
         self.metrics = Metrics(self.heartbeats)
-        self.database = Database(settings.database_url, secret_key(settings))
-        for part in sorted(parts):
-            self.database.lock(part)
-        self.database.upgrade()
-        self.database.check_key()
+        self.database = opened(settings, parts)
         self.metrics.watch_queue(self._waiting)
         outside = outside_of(settings)
         self.http = outside.http

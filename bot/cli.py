@@ -62,12 +62,16 @@ def run(parts: frozenset[str]) -> int:
     except runner.PortTaken as error:
         _err(str(error))
         return 1
-    from bot.app import Service
+    from bot.app import CannotStart, Service
 
     if sock is not None:
         # Port 0 has become a real one: the service names its own address to people.
         settings = settings.model_copy(update={"port": sock.getsockname()[1]})
-    service = Service(settings, parts)
+    try:
+        service = Service(settings, parts)
+    except CannotStart as error:
+        _err(logs.redact(str(error), known(settings)))
+        return 1
     if sock is None:
         return runner.work(service)
     return runner.serve(service.app, service, sock, public_url=settings.public_url)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from bot.http import HttpReply, Unreachable
 from handlers.errors import DeliveryError
-from handlers.texts import Say, _
+from handlers.texts import Say, Text, _
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Refusal:
 
     def error(self, retry_after: float | None = None, **values: str) -> DeliveryError:
         """The error to raise; `retry_after` is what this very answer asked for, `values` belong into the sentence."""
-        say = self.say if isinstance(self.say, str) or not values else replace(self.say, values=values)
+        say = replace(self.say, values=values) if values and isinstance(self.say, Text) else self.say
         return DeliveryError(
             self.reason,
             say,
@@ -69,7 +69,7 @@ def unreachable(name: str, error: Unreachable) -> DeliveryError:
 
 def page(name: str, reply: HttpReply) -> DeliveryError:
     """The answer is not one of the platform's: a proxy, a block page, an outage."""
-    say = _("{name} answered with something else than its usual reply (HTTP {status}).", name=name, status=reply.status)
+    say = _("{name} gave an unexpected answer (HTTP {status}).", name=name, status=reply.status)
     return temporary("not_an_answer", say).error(reply.retry_after)
 
 

@@ -193,7 +193,6 @@ class Settings(BaseSettings):
     """Every setting under its own name in lower case; "" or () is "not set".
 
     repeat_interval  seconds before an unchanged firing alert is sent again
-    sync_every       seconds between imports from CloudMonitor; 0 imports only when somebody says so
     """
 
     model_config = SettingsConfigDict(
@@ -256,8 +255,6 @@ class Settings(BaseSettings):
     sms_template_alert: Name = ""
     aliyun_sms_url: Origin = ""
     cloudmonitor_url: Origin = ""
-    cloudmonitor_api: Literal["2019-01-01", "2024-03-30"] = "2019-01-01"
-    sync_every: Seconds = 0
     arms_url: Origin = ""
     das_url: Origin = ""
     das_instances: Names = ()

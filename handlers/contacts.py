@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from handlers import addresses, names, verification
+from handlers import addresses, examples, names, verification
 from handlers.addresses import WEBHOOKS, Address, channel_name
 from handlers.context import Context
 from handlers.document import Block, Document, Facts, Items, Paragraph
@@ -99,14 +99,9 @@ def check_free(ctx: Context, name: str, *, but: int | None = None) -> None:
             _(
                 "There is already a contact “{name}”. To change it: {example}",
                 name=taken.name,
-                example=f"contact edit {quoted(taken.name)} phone 13800138000",
+                example=examples.edit_contact(taken.name),
             )
         )
-
-
-def quoted(name: str) -> str:
-    """The name as it can be typed in a command."""
-    return f'"{name}"' if any(ch in name for ch in ",，、;；=:：") else name
 
 
 def create(

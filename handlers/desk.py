@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from handlers import outbox
+from handlers import examples, outbox
 from handlers.commands import COMMANDS, FORMS
 from handlers.commands.contract import Answers, as_request, said
 from handlers.commands.parser import UnknownCommand, parse
@@ -112,7 +112,7 @@ def _answers(ctx: Context, message: Said) -> Answers:
         if not message.addressed:
             return []
         ctx.language = unknown.language
-        return said(unknown.say, *_first_steps(ctx, unknown))
+        return said(unknown.say, *_first_steps(unknown))
     except OnCallError as error:
         return said(error.say) if message.addressed else []
     if not message.addressed and not _expected(ctx, request):
@@ -122,10 +122,10 @@ def _answers(ctx: Context, message: Said) -> Answers:
     return _carry_out(ctx, request)
 
 
-def _first_steps(ctx: Context, unknown: UnknownCommand) -> tuple[Block, ...]:
+def _first_steps(unknown: UnknownCommand) -> tuple[Block, ...]:
     if unknown.suggestions:
         return ()
-    return (Examples(("help",) if ctx.language == "en" else ("帮助",)),)
+    return (Examples((examples.HELP,)),)
 
 
 def _expected(ctx: Context, request: Request) -> bool:
@@ -173,7 +173,9 @@ def _dispatch(ctx: Context, request: Request) -> Answers:
 
 
 def _nothing_open(ctx: Context) -> Answers:
-    sentence: Say = _("Nothing waits for a yes or no from you (a question lasts 2 minutes).")
+    sentence: Say = _(
+        "Nothing waits for a yes or no from you (a question lasts 2 minutes). Please send the command again."
+    )
     return said(sentence) if ctx.place.direct else []
 
 
@@ -205,7 +207,7 @@ def _named(ctx: Context, asked: Mapping[str, Any], name: str) -> Answers:
 def _more(ctx: Context) -> Answers:
     asked = people.open_question(ctx.tx, ctx.place.id, ctx.person.id, "more", ctx.now)
     if asked is None:
-        return said(_("There is no list to go on with.")) if ctx.place.direct else []
+        return said(_("There is no list to continue. Please ask for it again.")) if ctx.place.direct else []
     people.close_question(ctx.tx, ctx.place.id, ctx.person.id, "more")
     request = as_request(asked["request"])
     ctx.language = request.language

@@ -124,7 +124,8 @@ def localize(document: Document, language: Language) -> Document:
     return replace(
         whole,
         blocks=tuple(
-            Examples(tuple(map(words, block.commands))) if isinstance(block, Examples) else block for block in whole.blocks
+            Examples(tuple(map(words, block.commands))) if isinstance(block, Examples) else block
+            for block in whole.blocks
         ),
     )
 

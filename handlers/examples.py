@@ -56,13 +56,13 @@ REMOVE_ADMIN = Both("admin remove dingtalk:dingcorp01/0147123", "管理员移除
 LANGUAGE = Both("language zh", "语言 中文")
 STATUS = Both("status", "状态")
 
-_ROBOT = "https://oapi.dingtalk.com/robot/send?access_token=…"
+_ROBOT = "https://oapi.dingtalk.com/robot/send?access_token=abc123"
 _FIELDS = {
     "name": ("姓名", "Zhang Wei", "张伟"),
     "phone": ("电话", "13800138000", "13800138000"),
     "email": ("邮箱", "zhang.wei@example.com", "zhang.wei@example.com"),
     "webhook": ("机器人", _ROBOT, _ROBOT),
-    "secret": ("密钥", "SEC…", "SEC…"),
+    "secret": ("密钥", "SECabc123", "SECabc123"),
 }
 """Field of a contact -> its Chinese word, a value for an English and for a Chinese example."""
 
@@ -98,8 +98,8 @@ def replace_address(name: str, field: str) -> Both:
 
 def set_secret(name: str) -> Both:
     return Both(
-        f"contact edit {quoted(name)} webhook {_ROBOT} secret SEC…",
-        f"修改联系人 {quoted(name)} 机器人 {_ROBOT} 密钥 SEC…",
+        f"contact edit {quoted(name)} webhook {_ROBOT} secret SECabc123",
+        f"修改联系人 {quoted(name)} 机器人 {_ROBOT} 密钥 SECabc123",
     )
 
 

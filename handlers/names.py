@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from rapidfuzz import process
 
+from handlers import examples
 from handlers.errors import CommandError
 from handlers.texts import Say, _
 
@@ -22,7 +23,7 @@ def checked(name: str) -> str:
     """The name, trimmed, blanks inside single. Raises CommandError when it is empty, too long or has control characters."""
     trimmed = " ".join(name.split())
     if not trimmed:
-        raise CommandError(_("A name is missing. Example: {example}", example="contact add Zhang Wei 13800138000"))
+        raise CommandError(_("A name is missing. Example: {example}", example=examples.ADD_CONTACT))
     if len(trimmed) > LONGEST or len(key(trimmed)) > 4 * LONGEST:
         raise CommandError(
             _(
@@ -35,7 +36,7 @@ def checked(name: str) -> str:
     if "@" in trimmed:  # an address that was not recognised, most likely; and it would look like a mention
         raise CommandError(
             _(
-                "“{name}” is no name: it has an @. An email address looks like {example}",
+                "“{name}” cannot be a name, because it has an @. An email address looks like this: {example}",
                 name=printable(trimmed),
                 example="li.lei@example.com",
             )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from handlers import outbox, verification
+from handlers import examples, outbox, verification
 from handlers.addresses import channel_name
 from handlers.context import Rules
 from handlers.document import Document, Examples, Paragraph, Table
@@ -53,7 +53,7 @@ def _code_refused(tx: Tx, delivery: DeliveryRow, error: DeliveryError, now: date
     if place is None:
         return set()
     language: Language = "en" if (delivery.payload or {}).get("language") == "en" else "zh"
-    document = verification.refused(language, delivery.masked, delivery.contact_name, error.say)
+    document = verification.refused(delivery.masked, delivery.contact_name, error.say)
     return outbox.owe(
         tx,
         [
@@ -90,7 +90,7 @@ def disable(tx: Tx, method_id: int, why: Say, rules: Rules, now: datetime) -> se
             (
                 Paragraph(why),
                 Paragraph(_("No alert goes there until it is verified again:")),
-                Examples((verification.verify_command(language, name),)),
+                Examples((examples.verify(name),)),
             ),
         )
         rows.append(

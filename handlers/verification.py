@@ -10,7 +10,7 @@ import hmac
 import re
 from datetime import datetime, timedelta
 
-from handlers import outbox
+from handlers import examples, outbox
 from handlers.addresses import WEBHOOKS, channel_name
 from handlers.budgets import Throttle, next_slot
 from handlers.context import Context
@@ -174,14 +174,9 @@ def confirm(ctx: Context, digits: str) -> Document | None:
         codes.set_state(ctx.tx, code.id, "exhausted")
         return Document(
             _("That code is wrong, and it was the last try: the code is dead now."),
-            (Paragraph(_("Ask for a new one:")), Examples((verify_command(ctx.language, name),))),
+            (Paragraph(_("Ask for a new one:")), Examples((examples.verify(name),))),
         )
     return Document(n_("That code is wrong. {n} try left.", "That code is wrong. {n} tries left.", left))
-
-
-def verify_command(language: Language, name: str) -> str:
-    """The command that sends a new code, in the reader's language."""
-    return f"{'验证' if language == 'zh' else 'verify'} {name}"
 
 
 def _confirmed(ctx: Context, code: codes.CodeRow) -> Document:
@@ -228,20 +223,20 @@ def _nothing_waits(ctx: Context, own: list[int]) -> Document | None:
     contact = contacts.by_id(ctx.tx, method.contact_id) if method else None
     if contact is None or method is None or last.state == "confirmed":
         return Document(_("No code is expected from you right now.")) if ctx.place.direct else None
-    again = (Paragraph(_("Ask for a new one:")), Examples((verify_command(ctx.language, contact.name),)))
+    again = (Paragraph(_("Ask for a new one:")), Examples((examples.verify(contact.name),)))
     if last.state == "exhausted":
         return Document(_("That code is dead: {n} wrong tries.", n=TRIES), again)
     return Document(_("That code is no longer good: a code lives for {wait}.", wait=lasting(GOOD_FOR)), again)
 
 
-def refused(ctx_language: Language, masked: str, contact_name: str, why: Say) -> Document:
+def refused(masked: str, contact_name: str, why: Say) -> Document:
     """What the person who asked for a code is told when the provider did not take it."""
     return Document(
         _("The code to {address} could not be sent.", address=masked),
         (
             Paragraph(why),
-            Paragraph(_("When that is mended, ask again:")),
-            Examples((verify_command(ctx_language, contact_name),)),
+            Paragraph(_("When that is fixed, ask for a new code:")),
+            Examples((examples.verify(contact_name),)),
         ),
     )
 

@@ -29,8 +29,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_ms(moment: datetime) -> int:
-    """Epoch milliseconds of an aware datetime."""
-    return round((moment - EPOCH) / timedelta(milliseconds=1))
+    """Epoch milliseconds of an aware datetime, rounded down: the last moment of the year 9999 stays in it."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def from_ms(ms: int) -> datetime:

@@ -39,7 +39,9 @@ def cleaned(document: Document) -> Document:
         footer=one_line(str(whole.footer)),
         links=tuple(links),
         blocks=tuple(
-            Examples(tuple(one_line(str(command)) for command in block.commands)) if isinstance(block, Examples) else block
+            Examples(tuple(one_line(str(command)) for command in block.commands))
+            if isinstance(block, Examples)
+            else block
             for block in whole.blocks
         ),
     )

@@ -46,7 +46,7 @@ _INLINE = re.compile(
 )
 _BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)", re.MULTILINE)
 # What would begin a heading, quote, list, rule, table or code at the start of a line.
-_LINE_START = re.compile(r"^(?=[#>\-+*_=|~]|\d{1,9}[.)](?:\s|$))", re.MULTILINE)
+_LINE_START = re.compile(r"^(?=[#>\-*_=|~]|\+(?:\s|$)|\d{1,9}[.)](?:\s|$))", re.MULTILINE)
 _EMPTY_LINES = re.compile(r"\n(?:\s*\n)+")
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _EMPHASIS = {"*": "∗", "_": "＿"}
@@ -176,7 +176,9 @@ def markdown(document: Document, *, keyword: str = "", limit_bytes: int = TEXT_M
         heading += ZWSP  # a closing run of # would not be shown
     if keyword and keyword not in heading:
         heading = f"{keyword} {heading}"
-    text = "### " + " ".join(part for part in (DOTS[document.tone], heading) if part)
+    alone = not (keyword or document.badge or document.blocks or document.links or document.footer)
+    mark = "" if alone else "### "  # one sentence needs no heading
+    text = mark + " ".join(part for part in (DOTS[document.tone], heading) if part)
 
     tail = "".join(map(_link, document.links[:LINKS_MAX]))
     tail = "\n" + tail if tail else ""

@@ -33,7 +33,7 @@ from bot.sandbox.playground import (
 from bot.sandbox.world import Event
 from handlers.texts import Language, Say, _, render
 
-WAIT_S = 4.0
+WAIT_S = 2.0
 """How long a poll waits for news. Short, because a service that stops waits for the requests it is answering."""
 
 BUSY_WAIT_S = 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from handlers import alerts as rules
-from handlers import cards, names, outbox
+from handlers import cards, examples, names, outbox
 from handlers.addresses import channel_name
 from handlers.commands.contract import PAGE, Answers, Command, paged, said
 from handlers.commands.request import Form, Request
@@ -24,7 +24,7 @@ ALL = frozenset({"all", "全部", "所有"})
 OPEN = frozenset({"open", "未恢复", "打开"})
 
 
-def _find(ctx: Context, request: Request, example: str) -> AlertRow:
+def _find(ctx: Context, request: Request, example: Say) -> AlertRow:
     if not request.numbers:
         raise CommandError(_("The number of an alert is missing. Example: {example}", example=example))
     row = alerts.by_id(ctx.tx, request.numbers[0])
@@ -72,7 +72,7 @@ def list_(ctx: Context, request: Request) -> Answers:
 
 
 def show(ctx: Context, request: Request) -> Answers:
-    row = _find(ctx, request, "alert 42")
+    row = _find(ctx, request, examples.ALERT)
     group = groups.by_id(ctx.tx, row.group_id) if row.group_id else None
     document = cards.alert_document(
         cards.reported(row),
@@ -117,7 +117,7 @@ def _extended(document: Document, more: list[Block]) -> Document:
 
 
 def ack(ctx: Context, request: Request) -> Answers:
-    row = _find(ctx, request, "ack 42")
+    row = _find(ctx, request, examples.ACK)
     if row.status == "resolved":
         raise CommandError(_("Alert {number} is over already.", number=f"#{row.id}"))
     if row.acked_by:
@@ -142,7 +142,7 @@ def ack(ctx: Context, request: Request) -> Answers:
 
 
 def unack(ctx: Context, request: Request) -> Answers:
-    row = _find(ctx, request, "unack 42")
+    row = _find(ctx, request, examples.UNACK)
     if not row.acked_by:
         raise CommandError(_("Nobody has acknowledged alert {number}.", number=f"#{row.id}"))
     alerts.change(ctx.tx, row.id, acked_by=None, acked_at=None)
@@ -151,7 +151,7 @@ def unack(ctx: Context, request: Request) -> Answers:
 
 
 def resolve(ctx: Context, request: Request) -> Answers:
-    row = _find(ctx, request, "resolve 42")
+    row = _find(ctx, request, examples.RESOLVE)
     if row.status == "resolved":
         raise CommandError(_("Alert {number} is over already.", number=f"#{row.id}"))
     version = row.version + 1
@@ -176,11 +176,11 @@ def resolve(ctx: Context, request: Request) -> Answers:
 
 
 def note(ctx: Context, request: Request) -> Answers:
-    row = _find(ctx, request, "note 42 disk was full, cleaned up")
+    row = _find(ctx, request, examples.NOTE)
     text = names.printable(request.text.strip())[:1000]
     if not text:
         raise CommandError(
-            _("The text of the note is missing. Example: {example}", example=f"note {row.id} disk was full")
+            _("The text of the note is missing. Example: {example}", example=examples.note_alert(row.id))
         )
     alerts.add_note(ctx.tx, row.id, ctx.person.id, text, ctx.now)
     ctx.log("note", f"#{row.id} {row.title}", None, {"note": text})
@@ -189,7 +189,7 @@ def note(ctx: Context, request: Request) -> Answers:
 
 def test(ctx: Context, request: Request) -> Answers:
     if not request.names:
-        raise CommandError(_("Say which contact or group to test. Example: {example}", example="test dba"))
+        raise CommandError(_("Say which contact or group to test. Example: {example}", example=examples.TEST))
     name = request.names[0]
     group = groups.by_key(ctx.tx, names.key(name))
     contact = contacts.by_key(ctx.tx, names.key(name))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from handlers import contacts as rules
-from handlers import names
+from handlers import examples, names
 from handlers.addresses import PHONE, WEBHOOKS
 from handlers.commands.contract import (
     PAGE,
@@ -32,10 +32,17 @@ from storage.groups import GroupRow
 NONE = frozenset({"none", "无", "-", "remove", "删除"})
 """Instead of a new value: take the old one away."""
 
-FIELDS = ("name", "phone", "email", "webhook", "secret")
+FIELDS: dict[str, Say] = {
+    "name": _("name"),
+    "phone": _("phone"),
+    "email": _("email"),
+    "webhook": _("webhook"),
+    "secret": _("secret"),
+}
+"""What can be changed, by its key and in words."""
 
 
-def _one_name(request: Request, example: str) -> str:
+def _one_name(request: Request, example: Say) -> str:
     if len(request.names) > 1:
         raise CommandError(
             _(
@@ -67,7 +74,7 @@ def add(ctx: Context, request: Request) -> Answers:
         ctx.need_admin(_("add contacts of other people (your own is “me”)"))
     if not request.names and own and ctx.person.name:
         request = _named(request, ctx.person.name)
-    name = names.checked(_one_name(request, "contact add Zhang Wei 13800138000 zhang.wei@example.com to dba"))
+    name = names.checked(_one_name(request, examples.ADD_CONTACT_TO))
     rules.check_free(ctx, name)
     what = rules.given(ctx, request)
     into, unknown = _groups(ctx, request)
@@ -104,15 +111,9 @@ def add(ctx: Context, request: Request) -> Answers:
     if not sentences:
         hint = (
             Paragraph(_("It has no address yet. Add one:")),
-            Examples((_edit(ctx, contact.name),)),
+            Examples((examples.edit_contact(contact.name),)),
         )
     return said(title, *rules.happened(sentences), *hint)
-
-
-def _edit(ctx: Context, name: str) -> str:
-    verb = "修改联系人" if ctx.language == "zh" else "contact edit"
-    field = "电话" if ctx.language == "zh" else "phone"
-    return f"{verb} {rules.quoted(name)} {field} 13800138000"
 
 
 def _check_unlinked(ctx: Context, person_id: str) -> None:
@@ -135,7 +136,7 @@ def added_with_groups(ctx: Context, body: Mapping[str, Any]) -> Answers:
 
 
 def show(ctx: Context, request: Request) -> Answers:
-    contact = rules.find(ctx, _one_name(request, "contact show Zhang Wei"))
+    contact = rules.find(ctx, _one_name(request, examples.SHOW_CONTACT))
     return [Answer(rules.contact_document(ctx, contact))]
 
 
@@ -150,7 +151,7 @@ def list_(ctx: Context, request: Request) -> Answers:
         return said(
             _("No contact matches “{text}”.", text=text) if text else _("There are no contacts yet."),
             Paragraph(_("Add one:")),
-            Examples(("contact add Zhang Wei 13800138000" if ctx.language == "en" else "添加联系人 张伟 13800138000",)),
+            Examples((examples.ADD_CONTACT,)),
         )
     states = contacts.states(ctx.tx, [contact.id for contact in page])
     rows = tuple((contact.name, rules.reachability(states[contact.id])) for contact in page)
@@ -176,13 +177,13 @@ def _field(request: Request) -> tuple[str, list[str]]:
     raise CommandError(
         _(
             "Say what to change: name, phone, email, webhook or secret. Example: {example}",
-            example="contact edit Zhang Wei phone 13800138000",
+            example=examples.EDIT_CONTACT,
         )
     )
 
 
 def edit(ctx: Context, request: Request) -> Answers:
-    contact = rules.find(ctx, _one_name(request, "contact edit Zhang Wei phone 13800138000"))
+    contact = rules.find(ctx, _one_name(request, examples.EDIT_CONTACT))
     rules.need_own(ctx, contact, _("change contacts of other people"))
     if request.mentions:
         return _link(ctx, contact, request.mentions[0])
@@ -191,8 +192,8 @@ def edit(ctx: Context, request: Request) -> Answers:
         raise CommandError(
             _(
                 "A value for {field} is missing. Example: {example}",
-                field=field,
-                example=f"contact edit {contact.name} {field} …",
+                field=FIELDS[field],
+                example=examples.edit_contact(contact.name, field),
             )
         )
     if field == "name":
@@ -234,7 +235,7 @@ def _set_secret(ctx: Context, contact: ContactRow, secret: str) -> Answers:
                 "“{name}” has {n} DingTalk or Lark robots; to set a secret, say which webhook: {example}",
                 name=contact.name,
                 n=len(signed),
-                example=f"contact edit {contact.name} webhook https://oapi.dingtalk.com/robot/send?access_token=… secret SEC…",
+                example=examples.set_secret(contact.name),
             )
         )
     secret = "" if secret in NONE else secret
@@ -276,7 +277,7 @@ def _set_address(ctx: Context, contact: ContactRow, field: str, values: list[str
                 "“{name}” has {n} of these; say the old one and the new one: {example}",
                 name=contact.name,
                 n=len(have),
-                example=f"contact edit {contact.name} {field} <old> <new>",
+                example=examples.replace_address(contact.name, field),
             )
         )
     for method in old:
@@ -291,7 +292,7 @@ def _remove_method(ctx: Context, contact: ContactRow, method: MethodRow) -> None
 
 
 def remove(ctx: Context, request: Request) -> Answers:
-    contact = rules.find(ctx, _one_name(request, "contact remove Zhang Wei"))
+    contact = rules.find(ctx, _one_name(request, examples.REMOVE_CONTACT))
     rules.need_own(ctx, contact, _("remove contacts of other people"))
     in_groups = contacts.groups_of(ctx.tx, contact.id)
     lost = _left_alone(ctx, contact.id)
@@ -349,9 +350,7 @@ def me(ctx: Context, request: Request) -> Answers:
             return said(
                 _("You have no contact yet."),
                 Paragraph(_("Say how you can be reached:")),
-                Examples(
-                    ("me 13800138000", "me zhang.wei@example.com") if ctx.language == "en" else ("我 13800138000",)
-                ),
+                Examples((examples.ME, examples.ME_EMAIL)),
             )
         name = wanted or _platform_name(ctx)
         if not name:
@@ -362,8 +361,8 @@ def me(ctx: Context, request: Request) -> Answers:
                 _(
                     "There is already a contact “{name}”. If that is you, ask an admin for: {link}. Otherwise: {other}",
                     name=name,
-                    link=f"contact edit {rules.quoted(name)} {ctx.person.id}",
-                    other=f"me name {name} 2 13800138000",
+                    link=examples.link_contact(name, ctx.person.id),
+                    other=examples.me_named(f"{name} 2"),
                 )
             )
         contact, sentences = rules.create(ctx, name, what, own=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers import names, outbox
+from handlers import examples, names, outbox
 from handlers.addresses import channel_name
 from handlers.commands.contract import PAGE, Answers, Command, paged, said
 from handlers.commands.request import Form, Request
@@ -72,7 +72,7 @@ def retry(ctx: Context, request: Request) -> Answers:
         raise CommandError(
             _(
                 "The number of a delivery is missing (“deliveries failed” shows them). Example: {example}",
-                example="retry 42",
+                example=examples.RETRY,
             )
         )
     number = request.numbers[0]
@@ -83,19 +83,19 @@ def retry(ctx: Context, request: Request) -> Answers:
         )
     if row.kind == "code":
         raise CommandError(
-            _("A code is not sent again; ask for a new one: {example}", example=f"verify {row.contact_name}")
+            _("A code is not sent again; ask for a new one: {example}", example=examples.verify(row.contact_name))
         )
     if row.state != "dead":
         raise CommandError(_("Delivery {number} is no dead letter: {state}.", number=number, state=result(row)))
     method = contacts.method_by_id(ctx.tx, row.method_id) if row.method_id else None
     if method is None:
-        raise CommandError(_("The address of delivery {number} exists no more.", number=number))
+        raise CommandError(_("The address of delivery {number} no longer exists.", number=number))
     if method.state != "active":
         raise CommandError(
             _(
                 "{address} has to be verified first: {example}",
                 address=method.masked,
-                example=f"verify {row.contact_name}",
+                example=examples.verify(row.contact_name),
             )
         )
     deliveries.revive(ctx.tx, row.id, ctx.now, ctx.now + outbox.LIFE)

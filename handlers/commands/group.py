@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from handlers import contacts as rules
-from handlers import names
+from handlers import examples, names
 from handlers.commands.contract import PAGE, Answers, Command, confirm_first, paged, said
 from handlers.commands.request import Form, Request
 from handlers.commands.words import names_of
@@ -21,13 +21,13 @@ from storage.groups import GroupRow
 ADMIN = _("change contact groups")
 
 
-def _name(request: Request, example: str) -> str:
+def _name(request: Request, example: Say) -> str:
     if not request.names:
         raise CommandError(_("The name of a group is missing. Example: {example}", example=example))
     return request.names[0]
 
 
-def _split(ctx: Context, request: Request, example: str) -> tuple[GroupRow, list[str]]:
+def _split(ctx: Context, request: Request, example: Say) -> tuple[GroupRow, list[str]]:
     """The group that comes first, and the names after it: the longest run of words that is a group's name wins."""
     words = list(request.words)
     if not words:
@@ -76,7 +76,7 @@ def _offer(ctx: Context, group: GroupRow, unknown: list[str], title: Say) -> Ans
 
 def create(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
-    example = "group create dba note night shift members Zhang Wei, Li Lei"
+    example = examples.CREATE_GROUP_FULL
     if len(request.names) > 1:
         raise CommandError(
             _(
@@ -92,7 +92,7 @@ def create(ctx: Context, request: Request) -> Answers:
             _(
                 "There is already a group “{name}”. To see it: {example}",
                 name=taken.name,
-                example=f"group show {taken.name}",
+                example=examples.show_group(taken.name),
             )
         )
     known, unknown = _sorted_out(ctx, names_of(request.keys.get("members", "")))
@@ -113,7 +113,7 @@ def create(ctx: Context, request: Request) -> Answers:
     return said(
         title,
         Paragraph(_("Add members:")),
-        Examples((f"{'group add' if ctx.language == 'en' else '组添加'} {rules.quoted(name)} Zhang Wei, Li Lei",)),
+        Examples((examples.add_members(name),)),
     )
 
 
@@ -126,7 +126,7 @@ def _checked_note(note: str) -> str:
 
 
 def show(ctx: Context, request: Request) -> Answers:
-    group = rules.find_group(ctx, _name(request, "group show dba"))
+    group = rules.find_group(ctx, _name(request, examples.SHOW_GROUP))
     members = groups.members(ctx.tx, group.id)
     states = contacts.states(ctx.tx, [member.id for member in members])
     blocks: list[Block] = []
@@ -148,7 +148,7 @@ def list_(ctx: Context, request: Request) -> Answers:
         return said(
             _("There are no groups yet."),
             Paragraph(_("Create one:")),
-            Examples(("group create dba" if ctx.language == "en" else "创建组 数据库",)),
+            Examples((examples.CREATE_GROUP,)),
         )
     rows = tuple((group.name, n_("{n} member", "{n} members", size), group.note) for group, size in page)
     return paged(
@@ -162,7 +162,7 @@ def list_(ctx: Context, request: Request) -> Answers:
 
 def add(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
-    example = "group add dba Zhang Wei, Li Lei"
+    example = examples.ADD_TO_GROUP
     group, wanted = _split(ctx, request, example)
     if not wanted:
         raise CommandError(_("Say whom to add to “{group}”. Example: {example}", group=group.name, example=example))
@@ -191,15 +191,13 @@ def added_unknown(ctx: Context, body: Mapping[str, Any]) -> Answers:
     return said(
         n_("{n} member added to “{group}”.", "{n} members added to “{group}”.", len(body["create"]), group=group.name),
         Paragraph(_("They have no address yet. Add one:")),
-        Examples(
-            (f"{'contact edit' if ctx.language == 'en' else '修改联系人'} {body['create'][0]} phone 13800138000",)
-        ),
+        Examples((examples.edit_contact(body["create"][0]),)),
     )
 
 
 def remove(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
-    example = "group remove dba Zhang Wei"
+    example = examples.TAKE_FROM_GROUP
     group, wanted = _split(ctx, request, example)
     if not wanted:
         raise CommandError(
@@ -207,7 +205,7 @@ def remove(ctx: Context, request: Request) -> Answers:
                 "Say whom to take out of “{group}”. Example: {example}. The whole group goes with: {delete}",
                 group=group.name,
                 example=example,
-                delete=f"group delete {group.name}",
+                delete=examples.delete_group(group.name),
             )
         )
     gone = [rules.find(ctx, name) for name in wanted]
@@ -225,7 +223,7 @@ def remove(ctx: Context, request: Request) -> Answers:
 
 def rename(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
-    example = "group rename dba to database team"
+    example = examples.RENAME_GROUP
     group = rules.find_group(ctx, _name(request, example))
     if not request.keys.get("to", "").strip():
         raise CommandError(_("The new name is missing. Example: {example}", example=example))
@@ -236,7 +234,7 @@ def rename(ctx: Context, request: Request) -> Answers:
             _(
                 "There is already a group “{name}”. To see it: {example}",
                 name=taken.name,
-                example=f"group show {taken.name}",
+                example=examples.show_group(taken.name),
             )
         )
     groups.change(ctx.tx, group.id, name=name, name_key=names.key(name))
@@ -246,7 +244,7 @@ def rename(ctx: Context, request: Request) -> Answers:
 
 def note(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
-    group = rules.find_group(ctx, _name(request, "group note dba night shift, first level"))
+    group = rules.find_group(ctx, _name(request, examples.NOTE_GROUP))
     text = _checked_note(request.text)
     groups.change(ctx.tx, group.id, note=text)
     ctx.log("group note", group.name, {"note": group.note}, {"note": text})
@@ -257,7 +255,7 @@ def note(ctx: Context, request: Request) -> Answers:
 
 def delete(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
-    group = rules.find_group(ctx, _name(request, "group delete dba"))
+    group = rules.find_group(ctx, _name(request, examples.DELETE_GROUP))
     sources = groups.sources_of(ctx.tx, group.id)
     lost: Say = _("No alert source reports to it.")
     if sources:
@@ -290,8 +288,13 @@ def deleted(ctx: Context, body: Mapping[str, Any]) -> Answers:
         return said(_("Group “{group}” is deleted.", group=group.name))
     return said(
         _("Group “{group}” is deleted.", group=group.name),
-        Paragraph(_("Without a target now: {sources}. Give them another one:", sources=", ".join(sources))),
-        Examples((f"source move {sources[0]} to <group>",)),
+        Paragraph(
+            _(
+                "These sources have no group now and their alerts reach nobody: {sources}. Give them another group:",
+                sources=", ".join(sources),
+            )
+        ),
+        Examples((examples.move_source(sources[0]),)),
     )
 
 
@@ -317,7 +320,7 @@ COMMANDS = (
         Form("group add", zh=("组添加",)),
         add,
         "groups",
-        _("add members"),
+        _("add members to a group"),
         ("group add <group> <contact>, …", "组添加 <组> <联系人>, …"),
         confirmed=added_unknown,
     ),
@@ -325,21 +328,21 @@ COMMANDS = (
         Form("group remove", zh=("组移除",)),
         remove,
         "groups",
-        _("take members out"),
+        _("take members out of a group"),
         ("group remove <group> <contact>, …", "组移除 <组> <联系人>, …"),
     ),
     Command(
         Form("group rename", zh=("组改名",), keys=("to",)),
         rename,
         "groups",
-        _("another name"),
+        _("rename a group"),
         ("group rename <old> to <new>", "组改名 <旧名> 到 <新名>"),
     ),
     Command(
         Form("group note", zh=("组备注",), text=True, lead=1),
         note,
         "groups",
-        _("set the note"),
+        _("change the note of a group"),
         ("group note <group> <text>", "组备注 <组> <文字>"),
     ),
     Command(

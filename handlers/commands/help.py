@@ -4,33 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from handlers import examples
 from handlers.commands.contract import Answers, Command, said
 from handlers.commands.request import Form, Request
 from handlers.context import Context
 from handlers.document import Block, Examples, Facts, Paragraph
 from handlers.texts import Say, _
 
-TOPICS: dict[str, tuple[Say, tuple[str, ...], tuple[str, str]]] = {
+TOPICS: dict[str, tuple[Say, tuple[str, ...], Say]] = {
     "contacts": (
         _("Contacts"),
         ("contact", "联系人"),
-        ("contact add Zhang Wei 13800138000 zhang.wei@example.com", "添加联系人 张伟 13800138000"),
+        examples.ADD_CONTACT_TO,
     ),
-    "verify": (_("Verification"), ("verification", "code", "验证", "验证码"), ("verify Zhang Wei", "验证 张伟")),
+    "verify": (_("Verification"), ("verification", "code", "验证", "验证码"), examples.VERIFY),
     "groups": (
         _("Groups"),
         ("group", "组", "联系组"),
-        ("group create dba members Zhang Wei", "创建组 数据库 成员 张伟"),
+        examples.CREATE_GROUP_OF,
     ),
     "sources": (
         _("Alert sources"),
         ("source", "告警源"),
-        ("source add prometheus alertmanager to dba", "告警源添加 prometheus alertmanager 到 数据库"),
+        examples.ADD_SOURCE,
     ),
-    "alerts": (_("Alerts"), ("alert", "告警"), ("ack 42", "认领 42")),
-    "admin": (_("Housekeeping"), ("status", "管理", "管理员"), ("status", "状态")),
+    "alerts": (_("Alerts"), ("alert", "告警"), examples.ACK),
+    "admin": (_("Housekeeping"), ("status", "管理", "管理员"), examples.STATUS),
 }
-"""Topic -> title, other words for it, an example in English and Chinese."""
+"""Topic -> title, other words for it, an example."""
 
 
 def topic_of(text: str, commands: Sequence[Command]) -> str | None:
@@ -53,7 +54,7 @@ def answer(ctx: Context, request: Request, commands: Sequence[Command]) -> Answe
         blocks: list[Block] = [
             Facts(tuple((command.usage[language], command.summary) for command in commands if command.topic == topic)),
             Paragraph(_("For example:")),
-            Examples((TOPICS[topic][2][language],)),
+            Examples((TOPICS[topic][2],)),
         ]
         return said(TOPICS[topic][0], *blocks)
     lines = tuple(
@@ -70,16 +71,7 @@ def answer(ctx: Context, request: Request, commands: Sequence[Command]) -> Answe
         Paragraph(_("In a group mention me first; in a one-to-one chat just type.")),
         Facts(lines),
         Paragraph(_("More about one of them, or something to try:")),
-        Examples(
-            (
-                "help contacts",
-                "me 13800138000",
-                "contact add Zhang Wei 13800138000",
-                "group create dba members Zhang Wei",
-            )
-            if language == 0
-            else ("帮助 联系人", "我 13800138000", "添加联系人 张伟 13800138000", "创建组 数据库 成员 张伟")
-        ),
+        Examples((examples.HELP_CONTACTS, examples.ME, examples.ADD_CONTACT, examples.CREATE_GROUP_OF)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from handlers import examples
 from handlers.addresses import channel_name
 from handlers.commands.contract import PAGE, Answers, Command, paged, said
 from handlers.commands.request import Form, Request
@@ -27,7 +28,7 @@ LANGUAGES = {
 }
 
 
-def _mentioned(request: Request, example: str) -> str:
+def _mentioned(request: Request, example: Say) -> str:
     if not request.mentions:
         raise CommandError(
             _(
@@ -40,7 +41,7 @@ def _mentioned(request: Request, example: str) -> str:
 
 def admin_add(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(_("make others admin"))
-    who = _mentioned(request, "admin add dingtalk:dingcorp01/0147123")
+    who = _mentioned(request, examples.ADD_ADMIN)
     people.set_admin(ctx.tx, who, True, ctx.now)
     ctx.log("admin add", who, None, {"admin": True})
     return said(_("{person} is an admin now.", person=_named(ctx, who)))
@@ -48,7 +49,7 @@ def admin_add(ctx: Context, request: Request) -> Answers:
 
 def admin_remove(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(_("take the role of an admin"))
-    who = _mentioned(request, "admin remove dingtalk:dingcorp01/0147123")
+    who = _mentioned(request, examples.REMOVE_ADMIN)
     if who in ctx.rules.admins:
         raise CommandError(
             _("{person} is an admin by the setting ADMINS; only the operator can change that.", person=who)
@@ -71,7 +72,7 @@ def admin_list(ctx: Context, request: Request) -> Answers:  # noqa: ARG001
         return said(
             _("There is no admin yet."),
             Paragraph(
-                _("The operator names the first one in the setting ADMINS. You are {person}.", person=ctx.person.id)
+                _("The operator names the first one in the setting ADMINS; your id is {person}.", person=ctx.person.id)
             ),
         )
     return said(n_("{n} admin", "{n} admins", len(rows)), Items(tuple(rows)))
@@ -109,11 +110,11 @@ def audit_(ctx: Context, request: Request) -> Answers:
 def language(ctx: Context, request: Request) -> Answers:
     wanted = next((LANGUAGES[word.casefold()] for word in request.words if word.casefold() in LANGUAGES), None)
     if wanted is None:
-        raise CommandError(_("Say zh for Chinese or en for English. Example: {example}", example="language zh"))
+        raise CommandError(_("Say zh for Chinese or en for English. Example: {example}", example=examples.LANGUAGE))
     people.set_language(ctx.tx, ctx.place.id, wanted)
     ctx.log("language", ctx.place.title or ctx.place.id, {"language": ctx.place.language}, {"language": wanted})
     ctx.language = "en" if wanted == "en" else "zh"
-    return said(_("I answer in English here when the words do not tell."))
+    return said(_("From now on I answer in English here, unless a command is Chinese."))
 
 
 def status(ctx: Context, request: Request) -> Answers:  # noqa: ARG001
@@ -149,7 +150,7 @@ COMMANDS = (
         Form("admin remove", zh=("管理员移除", "移除管理员", "删除管理员")),
         admin_remove,
         "admin",
-        _("take the role again"),
+        _("take the admin role away"),
         ("admin remove <mention>", "管理员移除 <@某人>"),
     ),
     Command(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from handlers import contacts as rules
-from handlers import names
+from handlers import examples, names
 from handlers.commands.contract import PAGE, Answers, Command, confirm_first, paged, said
 from handlers.commands.request import Form, Request
 from handlers.context import Answer, Context
@@ -19,10 +19,9 @@ from storage import sources
 from storage.sources import SourceRow
 
 ADMIN = _("manage alert sources")
-EXAMPLE = "source add prometheus alertmanager to dba"
 
 
-def _find(ctx: Context, request: Request, example: str) -> SourceRow:
+def _find(ctx: Context, request: Request, example: Say) -> SourceRow:
     if not request.names:
         raise CommandError(_("The name of an alert source is missing. Example: {example}", example=example))
     row = sources.by_key(ctx.tx, names.key(request.names[0]))
@@ -47,7 +46,7 @@ def _url(ctx: Context, title: Say, row: SourceRow, token: str) -> Answers:
             ),
             Examples((url,)),
             Paragraph(_("I cannot show it again. When it is lost or known to others:")),
-            Examples((f"{'source rotate' if ctx.language == 'en' else '告警源轮换'} {row.name}",)),
+            Examples((examples.rotate_source(row.name),)),
         ),
     )
     answers = [Answer(private, "private")]
@@ -66,14 +65,14 @@ def add(ctx: Context, request: Request) -> Answers:
             _(
                 "A source needs a name, a kind and a group; kinds are {kinds}. Example: {example}",
                 kinds=", ".join(SOURCES),
-                example=EXAMPLE,
+                example=examples.ADD_SOURCE,
             )
         )
     kind = kinds[-1].casefold()
     words.remove(kinds[-1])
     name = names.checked(" ".join(words))
     if not request.keys.get("to", "").strip():
-        raise CommandError(_("Say which group gets its alerts. Example: {example}", example=EXAMPLE))
+        raise CommandError(_("Say which group gets its alerts. Example: {example}", example=examples.ADD_SOURCE))
     group = rules.find_group(ctx, request.keys["to"])
     taken = sources.by_key(ctx.tx, names.key(name))
     if taken:
@@ -81,8 +80,8 @@ def add(ctx: Context, request: Request) -> Answers:
             _(
                 "There is already a source “{name}”. For a new URL: {rotate}; for another group: {move}",
                 name=taken.name,
-                rotate=f"source rotate {taken.name}",
-                move=f"source move {taken.name} to {group.name}",
+                rotate=examples.rotate_source(taken.name),
+                move=examples.move_source(taken.name, group.name),
             )
         )
     token = ctx.rules.new_token()
@@ -100,7 +99,7 @@ def add(ctx: Context, request: Request) -> Answers:
 def list_(ctx: Context, request: Request) -> Answers:
     count, page = sources.page(ctx.tx, PAGE, ctx.offset)
     if not count:
-        return said(_("There are no alert sources yet."), Paragraph(_("Add one:")), Examples((EXAMPLE,)))
+        return said(_("There are no alert sources yet."), Paragraph(_("Add one:")), Examples((examples.ADD_SOURCE,)))
     rows = tuple(
         (
             row.name,
@@ -121,10 +120,9 @@ def list_(ctx: Context, request: Request) -> Answers:
 
 def move(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
-    example = "source move prometheus to dba"
-    row = _find(ctx, request, example)
+    row = _find(ctx, request, examples.MOVE_SOURCE)
     if not request.keys.get("to", "").strip():
-        raise CommandError(_("Say which group gets its alerts. Example: {example}", example=example))
+        raise CommandError(_("Say which group gets its alerts. Example: {example}", example=examples.MOVE_SOURCE))
     group = rules.find_group(ctx, request.keys["to"])
     sources.retarget(ctx.tx, row.id, group.id)
     ctx.log("source move", row.name, {"group": row.group_name}, {"group": group.name})
@@ -135,7 +133,7 @@ def move(ctx: Context, request: Request) -> Answers:
 
 def remove(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
-    row = _find(ctx, request, "source remove prometheus")
+    row = _find(ctx, request, examples.REMOVE_SOURCE)
     return confirm_first(
         ctx,
         "source remove",
@@ -157,7 +155,7 @@ def removed(ctx: Context, body: Mapping[str, Any]) -> Answers:
 def rotate(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
     _need_private(ctx)
-    row = _find(ctx, request, "source rotate prometheus")
+    row = _find(ctx, request, examples.ROTATE_SOURCE)
     token = ctx.rules.new_token()
     sources.rotate(ctx.tx, row.id, token)
     ctx.log("source rotate", row.name)

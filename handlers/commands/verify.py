@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handlers import contacts as rules
-from handlers import verification
+from handlers import examples, verification
 from handlers.addresses import WEBHOOKS
 from handlers.commands.contract import Answers, Command, said
 from handlers.commands.request import Form, Request
@@ -18,7 +18,7 @@ def verify(ctx: Context, request: Request) -> Answers:
         return code(ctx, request)
     if not request.names:
         if ctx.person.contact_id is None:
-            raise CommandError(_("Say whose address. Example: {example}", example="verify Zhang Wei"))
+            raise CommandError(_("Say whose address. Example: {example}", example=examples.VERIFY))
         contact = contacts.by_id(ctx.tx, ctx.person.contact_id)
         assert contact is not None  # noqa: S101 (the reference is kept by the database)
     else:
@@ -32,12 +32,13 @@ def verify(ctx: Context, request: Request) -> Answers:
         wanted = [method for method in have if method.address in values]
         if len(wanted) < len(values):
             missing = next(a for a in what.addresses if a.value not in {m.address for m in wanted})
+            typed = missing.value if missing.channel not in WEBHOOKS else "<webhook>"  # its token is not repeated
             raise CommandError(
                 _(
                     "“{name}” has no {address}. To add it: {example}",
                     name=contact.name,
                     address=missing.masked,
-                    example=f"contact edit {contact.name} {missing.value if missing.channel not in WEBHOOKS else '<webhook>'}",
+                    example=examples.give_contact(contact.name, typed),
                 )
             )
     if not have:
@@ -45,7 +46,7 @@ def verify(ctx: Context, request: Request) -> Answers:
             _(
                 "“{name}” has no address yet. Example: {example}",
                 name=contact.name,
-                example=f"contact edit {contact.name} phone 13800138000",
+                example=examples.edit_contact(contact.name),
             )
         )
     waiting = [method for method in wanted if method.state != "active"]
@@ -57,7 +58,7 @@ def verify(ctx: Context, request: Request) -> Answers:
 
 def code(ctx: Context, request: Request) -> Answers:
     if not request.codes:
-        raise CommandError(_("A code has six digits. Example: {example}", example="code 123456"))
+        raise CommandError(_("A code has six digits. Example: {example}", example=examples.CODE))
     document = verification.confirm(ctx, request.codes[0])
     return [Answer(document)] if document else []
 

@@ -106,8 +106,6 @@ def test_a_good_value_is_read(name: str, value: str, read: object, monkeypatch: 
         ("MAIL_FROM", "nobody"),
         ("REPEAT_INTERVAL", "4h"),
         ("REPEAT_INTERVAL", "0"),
-        ("SYNC_EVERY", "daily"),
-        ("CLOUDMONITOR_API", "v2"),
         ("LARK_API_URL", "open.feishu.cn"),
     ],
 )

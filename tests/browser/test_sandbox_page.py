@@ -363,6 +363,20 @@ def test_the_tour_fills_in_commands_and_ticks_off_what_was_done(visitor: Visitor
     expect(page.locator("#step .chip")).to_have_count(0)
 
 
+def test_the_number_to_acknowledge_is_that_of_the_newest_card(visitor: Visitor) -> None:
+    visit = visitor.open()
+    visit.page.click("#steps li >> nth=7")
+    expect(visit.page.locator("#step .chip")).to_have_text("ack 1")
+    card(visit.stage, "lark", {"msg_type": "text", "content": {"text": "[CRITICAL] #42 disk full"}})
+    expect(visit.page.locator("#step .chip")).to_have_text("ack 42")
+    coloured = {"color": "#8D8D8E", "fallback": "Verification code"}
+    card(visit.stage, "slack", {"text": "Verification code", "attachments": [coloured]})
+    expect(visit.page.locator("#log-slack .attachment")).to_have_count(1)
+    visit.page.click("#steps li >> nth=6")
+    visit.page.click("#steps li >> nth=7")
+    expect(visit.page.locator("#step .chip")).to_have_text("ack 42")
+
+
 def test_the_webhook_of_a_group_can_be_copied(visitor: Visitor) -> None:
     visit = visitor.open(permissions=["clipboard-read", "clipboard-write"])
     visit.page.click("[data-copy=lark]")

@@ -1,16 +1,5 @@
-"""An open database of each kind."""
+"""The databases of `fixtures`."""
 
-from __future__ import annotations
+from tests.storage.fixtures import database, shared_postgres
 
-from collections.abc import Iterator
-
-import pytest
-
-from storage.database import Database
-from tests.storage import seed
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    with seed.opened(database_url) as opened:
-        yield opened
+__all__ = ["database", "shared_postgres"]

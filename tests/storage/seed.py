@@ -11,7 +11,7 @@ from typing import Any
 from handlers import names, outbox
 from storage import contacts, deliveries, groups, sources
 from storage.database import Database, Tx
-from storage.schema import metadata
+from storage.schema import delivery, metadata
 from storage.sources import SourceRow
 
 KEY = "the key of the tests"
@@ -31,6 +31,11 @@ def opened(url: str, key: str = KEY) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def url_of(database: Database) -> str:
+    """For opening it once more."""
+    return database.url.render_as_string(hide_password=False)
 
 
 def contact(tx: Tx, name: str = "") -> int:
@@ -81,5 +86,5 @@ def owe(tx: Tx, lane: str, **values: Any) -> int:
         "created_at": NOW,
     }
     assert deliveries.owe(tx, [outbox.row(**(row | values))]) == 1
-    query = deliveries.delivery.select().order_by(deliveries.delivery.c.id.desc()).limit(1)
+    query = delivery.select().order_by(delivery.c.id.desc()).limit(1)
     return int(tx.conn.execute(query).one().id)

@@ -174,23 +174,22 @@ def test_a_release_sees_what_was_owed_during_the_visit_although_its_wake_up_came
     release(database, again, NOW + SOON)
 
 
-def test_a_wake_up_during_the_release_itself_is_not_lost(postgres_url: str) -> None:
+def test_a_wake_up_during_the_release_itself_is_not_lost(shared_postgres: Database) -> None:
     """The release has looked and found nothing; then a message is owed and its lane woken; then the release commits."""
-    with seed.opened(postgres_url) as database:
-        wake(database, "sms:a")
-        held = claim(database)
-        assert held is not None
-        waker = threading.Thread(target=wake, args=(database, "sms:a"))
-        with database.write() as releasing:
-            deliveries.release(releasing, held.key, held.token, NOW, open_at=None, fails=0, sent=[])
-            other = Database(postgres_url, seed.KEY)
+    database, key = shared_postgres, "sms:released"
+    wake(database, key)
+    held = claim(database)
+    assert held is not None
+    waker = threading.Thread(target=wake, args=(database, key))
+    with database.write() as releasing:
+        deliveries.release(releasing, held.key, held.token, NOW, open_at=None, fails=0, sent=[])
+        with seed.opened(seed.url_of(database)) as other:
             with other.write() as tx:
-                owe(tx, "sms:a")
+                owe(tx, key)
             waker.start()
             wait_until_blocked(other)
-            other.close()
-        waker.join(10)
-        assert next_at(database, "sms:a") == NOW
+    waker.join(10)
+    assert next_at(database, key) == NOW
 
 
 def wait_until_blocked(database: Database) -> None:
@@ -198,7 +197,9 @@ def wait_until_blocked(database: Database) -> None:
     pause = threading.Event()
     for _ in range(1000):
         with database.read() as tx:
-            blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            blocked = (
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
             if tx.conn.execute(text(blocked)).scalar_one():
                 return
         pause.wait(0.005)

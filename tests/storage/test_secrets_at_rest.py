@@ -30,7 +30,8 @@ SECRETS = {
 }
 
 
-def write_all(database: Database) -> None:
+def write_all(database: Database) -> tuple[int, int]:
+    """The ids of the contact and of the batch."""
     s = SECRETS
     with database.write() as tx:
         who = seed.contact(tx, "Zhang Wei")
@@ -55,7 +56,7 @@ def write_all(database: Database) -> None:
         people.heard(tx, "dingtalk:cid", "dingtalk", True, "", s["session webhook"], NOW, NOW)
         people.ask(tx, "dingtalk:cid", "p", "confirm", {"what": s["question"]}, NOW)
         seed.owe(tx, "sms:x", kind="code", payload={"code": s["code"], "document": s["message owed"]})
-        deliveries.open_batch(tx, "test", {"conversation": s["batch"]}, NOW)
+        return who, deliveries.open_batch(tx, "test", {"conversation": s["batch"]}, NOW)
 
 
 def test_no_secret_can_be_read_in_the_database(database: Database) -> None:
@@ -82,9 +83,9 @@ def contents_of(database: Database) -> bytes:
 
 
 def test_everything_sealed_comes_back_as_it_was(database: Database) -> None:
-    write_all(database)
+    who, batch = write_all(database)
     with database.write() as tx:
-        [phone, mailbox, robot] = contacts.methods(tx, [1])
+        [phone, mailbox, robot] = contacts.methods(tx, [who])
         assert (phone.address, mailbox.address) == (SECRETS["phone number"], SECRETS["mailbox"])
         assert (robot.address, robot.secret) == (SECRETS["robot"], SECRETS["changed signing secret"])
         waiting = inbound.next_waiting(tx)
@@ -95,7 +96,7 @@ def test_everything_sealed_comes_back_as_it_was(database: Database) -> None:
         assert place.reply_url == SECRETS["session webhook"]
         [owed] = deliveries.ready(tx, "sms:x", NOW, 9)
         assert owed.payload == {"code": SECRETS["code"], "document": SECRETS["message owed"]}
-        assert deliveries.close_batch(tx, 1, NOW) == {"conversation": SECRETS["batch"]}
+        assert deliveries.close_batch(tx, batch, NOW) == {"conversation": SECRETS["batch"]}
 
 
 def test_a_settled_message_keeps_no_words(database: Database) -> None:

@@ -490,11 +490,13 @@ function chip(words, place) {
   return node;
 }
 
+const NUMBER = /#(\d{1,9})(?![0-9a-z])/i; // of an alert; not a colour such as #8D8D8E
+
 function newestNumber() {
   for (let at = seen.length - 1; at >= 0; at -= 1) {
     const event = seen[at];
     if (event.kind !== "card" && event.kind !== "say") continue;
-    const found = /#(\d+)/.exec(JSON.stringify(event.body).replaceAll("\u200b", ""));
+    const found = NUMBER.exec(JSON.stringify(event.body).replaceAll("\u200b", ""));
     if (found) return found[1];
   }
   return "1";
@@ -549,7 +551,7 @@ function notice(events) {
       if (pattern?.test(String(event.body).trim())) done.add(at);
     });
   }
-  const cards = events.some((event) => event.kind === "card" && /#\d/.test(JSON.stringify(event.body)));
+  const cards = events.some((event) => event.kind === "card" && NUMBER.test(JSON.stringify(event.body)));
   if (sampled || cards) done.add(6);
   if (done.size === before && !(cards && step === 7)) return; // the number to acknowledge is that of the newest card
   while (done.has(step) && step < DONE_BY.length - 1) step += 1;

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from bot.sandbox.mail import complaint
+from bot.sandbox.mail import Mail, complaint
 from bot.sandbox.server import StandIns
 from bot.sandbox.world import Broken, Drop, Refused, Slow, World
 
@@ -134,6 +134,14 @@ def test_long_lines_and_missing_headers_are_named() -> None:
     assert "no header" in complaint(b"hello")
     for name in ("From", "To", "Date", "Message-ID"):
         assert name in complaint(mail(**{name: None}).as_bytes())
+
+
+def test_stopping_right_after_starting_leaves_no_thread(world: World) -> None:
+    mail_server = Mail(world)
+    for _ in range(30):
+        mail_server.start()
+        mail_server.stop()
+    assert not [thread for thread in threading.enumerate() if thread.name == "sandbox-mail"]
 
 
 def test_with_a_login_nobody_sends_without_it(world: World) -> None:

@@ -1,0 +1,35 @@
+"""An open database of each kind, empty but for its tables; for every room whose tests need one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage.database import Database
+from storage.schema import metadata
+from tests import postgres
+from tests.storage import seed
+
+
+@pytest.fixture(scope="session")
+def shared_postgres(postgres_server: postgres.Server) -> Iterator[Database]:
+    """One PostgreSQL database for all tests: making one for each takes longer than most tests do."""
+    url = postgres_server.fresh()
+    with seed.opened(url) as opened:
+        yield opened
+    postgres_server.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        with seed.opened(f"sqlite:///{tmp_path / 'callboard.db'}") as opened:
+            yield opened
+        return
+    shared: Database = request.getfixturevalue("shared_postgres")
+    yield shared
+    with shared.write() as tx:
+        for table in reversed(metadata.sorted_tables):
+            tx.conn.execute(table.delete())

@@ -22,14 +22,18 @@ def shared_postgres(postgres_server: postgres.Server) -> Iterator[Database]:
     postgres_server.drop(url)
 
 
+@pytest.fixture
+def postgres_database(shared_postgres: Database) -> Iterator[Database]:
+    yield shared_postgres
+    with shared_postgres.write() as tx:
+        for table in reversed(metadata.sorted_tables):
+            tx.conn.execute(table.delete())
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     if request.param == "sqlite":
         with seed.opened(f"sqlite:///{tmp_path / 'callboard.db'}") as opened:
             yield opened
-        return
-    shared: Database = request.getfixturevalue("shared_postgres")
-    yield shared
-    with shared.write() as tx:
-        for table in reversed(metadata.sorted_tables):
-            tx.conn.execute(table.delete())
+    else:
+        yield request.getfixturevalue("postgres_database")

@@ -174,9 +174,9 @@ def test_a_release_sees_what_was_owed_during_the_visit_although_its_wake_up_came
     release(database, again, NOW + SOON)
 
 
-def test_a_wake_up_during_the_release_itself_is_not_lost(shared_postgres: Database) -> None:
+def test_a_wake_up_during_the_release_itself_is_not_lost(postgres_database: Database) -> None:
     """The release has looked and found nothing; then a message is owed and its lane woken; then the release commits."""
-    database, key = shared_postgres, "sms:released"
+    database, key = postgres_database, "sms:released"
     wake(database, key)
     held = claim(database)
     assert held is not None

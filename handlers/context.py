@@ -23,8 +23,8 @@ def new_code() -> str:
 
 
 def new_token() -> str:
-    """The secret part of an alert source's URL: 256 bits of [A-Za-z0-9_-]."""
-    return secrets.token_urlsafe(32)
+    """The secret part of an alert source's URL: 256 bits. Hex digits, since no chat's markup means anything by them."""
+    return secrets.token_hex(32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,16 +67,20 @@ _WORD = re.compile(r"[a-z][a-z_]{1,60}")
 
 
 def card(message: Message) -> dict[str, Any]:
-    """The message as blocks beside a bar in the colour of its severity, with a text for notifications; or as text."""
+    """The message as blocks beside a bar in the colour of its severity; or as text.
+
+    The heading is the message's own text, which Slack shows above its attachments and in notifications.
+    """
     if message.plain:
         document = fitted(message.document, message.language, PLAIN_MAX_CHARS, lambda d: len(_text(d)))
         return {"text": _text(document), **QUIET}
     document = fitted(message.document, message.language, MESSAGE_MAX_CHARS, _chars)
+    header, *rest = blocks(document)
     return {
         "text": escape(unmentioned(heading(document))),
         **QUIET,
         "attachments": [
-            {"color": COLOURS[document.tone], "fallback": heading(document), "blocks": blocks(document)},
+            {"color": COLOURS[document.tone], "fallback": heading(document), "blocks": rest or [header]},
         ],
     }
 

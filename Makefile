@@ -16,7 +16,7 @@ unexport PYTHONHOME
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench outdated clean
+.PHONY: help run test check format texts bench outdated clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: $(VENV)/.test ## lint, formatting and types
 format: $(VENV)/.test ## put the code in its form
 	$(BIN)/ruff check --fix $(ROOMS)
 	$(BIN)/ruff format $(ROOMS)
+
+texts: $(VENV)/.test ## bring the catalogue of Chinese texts up to date and list what is not translated
+	@$(BIN)/python -m tests.texts
 
 bench: $(VENV)/.test ## run the benchmarks (ARGS go to them)
 	$(BIN)/python -m bench $(ARGS)

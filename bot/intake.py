@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import groupby, islice
 
 from bot.metrics import Heartbeats, Metrics
 from handlers import alerts
@@ -156,10 +157,9 @@ class Intake:
         lanes: set[str] = set()
         with self._database.write() as tx:
             # Sources are locked in one order, so that two processes never wait for each other.
-            for job in sorted(gathered, key=lambda job: job.source.id):
-                accepted = self._accept(tx, job, now)
-                job.ids = accepted.ids
-                lanes |= accepted.lanes
+            by_source = sorted(gathered, key=lambda job: job.source.id)
+            for _source, jobs in groupby(by_source, key=lambda job: job.source.id):
+                lanes |= self._accept(tx, list(jobs), now)
             if tx.sqlite:
                 deliveries.wake(tx, lanes, now)
         for job in gathered:
@@ -167,11 +167,16 @@ class Intake:
         if lanes:
             self._wake(lanes, now)
 
-    def _accept(self, tx: Tx, job: _Job, now: datetime) -> alerts.Accepted:
-        source = sources.by_id(tx, job.source.id)
+    def _accept(self, tx: Tx, jobs: list[_Job], now: datetime) -> frozenset[str]:
+        """Accepts the reports of one source as one; the lanes to wake."""
+        source = sources.by_id(tx, jobs[0].source.id)
         if source is None:
             raise UnknownSource
-        return alerts.accept(tx, source, job.report, now, self._repeat)
+        accepted = alerts.accept(tx, source, [alert for job in jobs for alert in job.report], now, self._repeat)
+        numbers = iter(accepted.ids)
+        for job in jobs:
+            job.ids = tuple(islice(numbers, len(job.report)))
+        return accepted.lanes
 
     def _wake(self, lanes: set[str], now: datetime) -> None:
         """On PostgreSQL a transaction of its own: the accepting one must not wait for a lane that is being worked on.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,10 @@ from storage import alerts, deliveries, groups, sources
 from storage.alerts import AlertRow
 from storage.database import Tx
 from storage.sources import SourceRow
+
+
+MOST_AT_ONCE = 500
+"""Alerts looked up and written with one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,47 +36,73 @@ def accept(tx: Tx, source: SourceRow, report: Sequence[Alert], now: datetime, re
     group = groups.by_id(tx, source.group_id) if source.group_id is not None else None
     ids: list[int] = []
     owed: list[dict[str, Any]] = []
-    for alert in report:
-        number, version, severity = _accept_one(tx, source, alert, now, repeat)
-        ids.append(number)
-        if version is not None:
-            owed += cards(number, version, alert.status, severity, to, group.name if group else "", now)
+    for part in _parts(report):
+        for alert, (number, version, severity) in zip(part, _accept_part(tx, source, part, now, repeat), strict=True):
+            ids.append(number)
+            if version is not None:
+                owed += cards(number, version, alert.status, severity, to, group.name if group else "", now)
     deliveries.owe(tx, owed)
     return Accepted(tuple(ids), frozenset(str(row["lane"]) for row in owed))
 
 
-def _accept_one(
-    tx: Tx, source: SourceRow, alert: Alert, now: datetime, repeat: timedelta
-) -> tuple[int, int | None, str]:
-    """The alert's number, the version that must be sent (None when nothing changed), and the severity of that card."""
-    current = alerts.open_one(tx, source.id, alert.fingerprint)
-    if current is None:
-        before = alerts.latest(tx, source.id, alert.fingerprint)
-        if before is not None and _is_old_news(before, alert):
-            alerts.change(tx, before.id, repeats=before.repeats + 1, last_at=now)
-            return before.id, None, before.severity
-        return alerts.add(tx, **_fresh(source, alert, now)), 1, alert.severity
-    if alert.status == "firing" and alert.severity == current.severity and now - current.sent_at < repeat:
-        alerts.change(tx, current.id, repeats=current.repeats + 1, last_at=now)
-        return current.id, None, current.severity
-    changes: dict[str, Any] = {"version": current.version + 1, "last_at": now, "sent_at": now}
+Outcome = tuple[int, int | None, str]
+"""An alert's number, the version that must be sent (None when nothing changed), and the severity of that card."""
+
+
+def _parts(report: Sequence[Alert]) -> Iterator[list[Alert]]:
+    """The report in pieces in which no condition comes twice, so that each can be looked up and written at once."""
+    part: list[Alert] = []
+    seen: set[str] = set()
+    for alert in report:
+        if alert.fingerprint in seen or len(part) == MOST_AT_ONCE:
+            yield part
+            part, seen = [], set()
+        part.append(alert)
+        seen.add(alert.fingerprint)
+    if part:
+        yield part
+
+
+def _accept_part(tx: Tx, source: SourceRow, part: Sequence[Alert], now: datetime, repeat: timedelta) -> list[Outcome]:
+    known = alerts.newest(tx, source.id, [alert.fingerprint for alert in part])
+    fresh = [alert for alert in part if _is_new(known.get(alert.fingerprint), alert)]
+    numbers = alerts.add(tx, [_fresh(source, alert, now) for alert in fresh])
+    new = {alert.fingerprint: number for alert, number in zip(fresh, numbers, strict=True)}
+    return [
+        (new[alert.fingerprint], 1, alert.severity)
+        if alert.fingerprint in new
+        else _again(tx, known[alert.fingerprint], alert, now, repeat)
+        for alert in part
+    ]
+
+
+def _is_new(before: AlertRow | None, alert: Alert) -> bool:
+    """Whether the report is the first of its incident, and not about one that is open or was closed by it before."""
+    return before is None or (before.status == "resolved" and not _is_old_news(before, alert))
+
+
+def _again(tx: Tx, known: AlertRow, alert: Alert, now: datetime, repeat: timedelta) -> Outcome:
+    """A further report of an incident that has a number."""
+    same = alert.status == "firing" and alert.severity == known.severity and now - known.sent_at < repeat
+    if known.status == "resolved" or same:
+        alerts.change(tx, known.id, repeats=known.repeats + 1, last_at=now)
+        return known.id, None, known.severity
+    changes: dict[str, Any] = {"version": known.version + 1, "last_at": now, "sent_at": now}
     if alert.status == "resolved":
         # The recovery keeps what the alarm said (severity, labels): many sources send less when it is over.
-        severity: str = current.severity
+        severity: str = known.severity
         changes |= {"status": "resolved", "ends_at": alert.ends_at or now}
     else:
         severity = alert.severity
-        changes |= _contents(alert) | {"repeats": current.repeats + 1}
-        if priority(severity) < priority(current.severity):
-            deliveries.hurry(tx, current.id, priority(severity), now)
-    alerts.change(tx, current.id, **changes)
-    return current.id, current.version + 1, severity
+        changes |= _contents(alert) | {"repeats": known.repeats + 1}
+        if priority(severity) < priority(known.severity):
+            deliveries.hurry(tx, known.id, priority(severity), now)
+    alerts.change(tx, known.id, **changes)
+    return known.id, known.version + 1, severity
 
 
 def _is_old_news(before: AlertRow, alert: Alert) -> bool:
-    """True for a report that was answered before: the recovery of what is over, or a late copy of its alarm."""
-    if before.status != "resolved":
-        return False
+    """True for a report about what is over: its recovery once more, or a late copy of its alarm."""
     if alert.status == "resolved":
         return True
     return alert.starts_at is not None and alert.starts_at == before.starts_at

@@ -66,6 +66,13 @@ _FIELDS = {
 }
 """Field of a contact -> its Chinese word, a value for an English and for a Chinese example."""
 
+_OTHERS = {
+    "phone": "13900139000",
+    "email": "zhangwei@example.com",
+    "webhook": "https://oapi.dingtalk.com/robot/send?access_token=def456",
+}
+"""A second address for the fields of which there may be several."""
+
 _PLAIN = re.compile(r"[^\W\d][\w'’.\-]*(?: [\w'’.\-]+)*")
 _LONG_NUMBER = re.compile(r"\d{4}")
 _QUOTES = (('"', '"'), ("「", "」"), ("“", "”"))
@@ -92,8 +99,10 @@ def give_contact(name: str, value: str) -> Both:
 
 
 def replace_address(name: str, field: str) -> Both:
-    chinese = _FIELDS[field][0]
-    return Both(f"contact edit {quoted(name)} {field} <old> <new>", f"修改联系人 {quoted(name)} {chinese} <旧> <新>")
+    """The old address, then the new one."""
+    chinese, old, _zh = _FIELDS[field]
+    new = _OTHERS[field]
+    return Both(f"contact edit {quoted(name)} {field} {old} {new}", f"修改联系人 {quoted(name)} {chinese} {old} {new}")
 
 
 def set_secret(name: str) -> Both:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,25 +50,23 @@ class NoteRow:
     text: str
 
 
-def open_one(tx: Tx, source_id: int, fingerprint: str) -> AlertRow | None:
-    """The firing alert with this fingerprint, locked."""
-    query = select(alert).where(
-        alert.c.source_id == source_id, alert.c.fingerprint == fingerprint, alert.c.status == "firing"
+def newest(tx: Tx, source_id: int, fingerprints: Sequence[str]) -> dict[str, AlertRow]:
+    """Fingerprint -> its newest alert, locked. Where one is firing it is the newest: the next is made after its end."""
+    ids = (
+        select(func.max(alert.c.id))
+        .where(alert.c.source_id == source_id, alert.c.fingerprint.in_(fingerprints))
+        .group_by(alert.c.fingerprint)
     )
-    row = tx.conn.execute(query.with_for_update()).first()
-    return record(AlertRow, row) if row else None
+    rows = tx.conn.execute(select(alert).where(alert.c.id.in_(ids)).with_for_update())
+    return {row.fingerprint: record(AlertRow, row) for row in rows}
 
 
-def latest(tx: Tx, source_id: int, fingerprint: str) -> AlertRow | None:
-    """The newest alert with this fingerprint, whatever became of it."""
-    query = select(alert).where(alert.c.source_id == source_id, alert.c.fingerprint == fingerprint)
-    row = tx.conn.execute(query.order_by(alert.c.id.desc()).limit(1)).first()
-    return record(AlertRow, row) if row else None
-
-
-def add(tx: Tx, **values: Any) -> int:
-    """The number of the new alert."""
-    return int(tx.conn.execute(alert.insert().values(**values).returning(alert.c.id)).scalar_one())
+def add(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The numbers of the new alerts, in the order of the rows; all with the same columns."""
+    if not rows:
+        return []
+    insert = alert.insert().returning(alert.c.id, sort_by_parameter_order=True)
+    return [int(number) for number in tx.conn.execute(insert, [dict(row) for row in rows]).scalars()]
 
 
 def change(tx: Tx, alert_id: int, **values: Any) -> None:

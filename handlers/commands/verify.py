@@ -32,13 +32,18 @@ def verify(ctx: Context, request: Request) -> Answers:
         wanted = [method for method in have if method.address in values]
         if len(wanted) < len(values):
             missing = next(a for a in what.addresses if a.value not in {m.address for m in wanted})
-            typed = missing.value if missing.channel not in WEBHOOKS else "<webhook>"  # its token is not repeated
             raise CommandError(
                 _(
                     "“{name}” has no {address}. To add it: {example}",
                     name=contact.name,
                     address=missing.masked,
-                    example=examples.give_contact(contact.name, typed),
+                    example=(
+                        examples.edit_contact(
+                            contact.name, "webhook"
+                        )  # the token of the one that was typed is a secret
+                        if missing.channel in WEBHOOKS
+                        else examples.give_contact(contact.name, missing.value)
+                    ),
                 )
             )
     if not have:

@@ -15,7 +15,6 @@ from storage.alerts import AlertRow
 from storage.database import Tx
 from storage.sources import SourceRow
 
-
 MOST_AT_ONCE = 500
 """Alerts looked up and written with one statement."""
 

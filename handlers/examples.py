@@ -136,8 +136,10 @@ def delete_group(name: str) -> Both:
     return Both(f"group delete {quoted(name)}", f"删除组 {quoted(name)}")
 
 
-def move_source(name: str, group: str = "dba") -> Both:
-    return Both(f"source move {quoted(name)} to {quoted(group)}", f"告警源改组 {quoted(name)} 到 {quoted(group)}")
+def move_source(name: str, group: str = "") -> Both:
+    """To a group that is known, or to any."""
+    en, zh = (quoted(group),) * 2 if group else ("dba", "数据库")
+    return Both(f"source move {quoted(name)} to {en}", f"告警源改组 {quoted(name)} 到 {zh}")
 
 
 def rotate_source(name: str) -> Both:

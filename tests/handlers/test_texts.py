@@ -22,11 +22,11 @@ from handlers.texts import from_json as text_from_json
 from handlers.texts import to_json as text_to_json
 from tests.texts import ROOMS, ROOT, messages, translations
 
-SAME_KIND_OF_NAME = {"Slack webhook"}
-"""Product names, which have no Chinese words in them."""
+NAMES_OF_PRODUCTS = {"Slack webhook"}
+"""Messages that have no Chinese words."""
 
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
-_HALF_WIDTH = re.compile(r"[\u4e00-\u9fff”}][,;:!?]|[\u4e00-\u9fff”][.()\"]|\"")
+_HALF_WIDTH = re.compile(r"[\u4e00-\u9fff”}][,;:!?]|[\u4e00-\u9fff”][.]|[()\"]")
 _QUOTED = re.compile("“([^“”]*)”")
 _SIX_DIGITS = re.compile(r"\d{6}")
 
@@ -61,9 +61,9 @@ def test_a_translation_is_chinese_with_the_same_placeholders() -> None:
         words = re.sub(r"\{\w*\}", "", english)
         if fields(text) != fields(english):
             wrong[english] = f"other placeholders: {text}"
-        elif re.search("[A-Za-z]", words) and not _CHINESE.search(text) and english not in SAME_KIND_OF_NAME:
+        elif re.search("[A-Za-z]", words) and not _CHINESE.search(text) and english not in NAMES_OF_PRODUCTS:
             wrong[english] = f"no Chinese: {text}"
-        elif text != text.strip() or text == english != words == "":
+        elif text != text.strip():
             wrong[english] = f"blanks around it: {text}"
     assert wrong == {}
 
@@ -74,7 +74,7 @@ def test_chinese_punctuation_is_full_width() -> None:
 
 @pytest.mark.parametrize("bad", ["没有。(错)", "没有.", "没有,错", "“甲”: 乙", "{name}: 乙", '没有"甲"'])
 def test_the_rule_for_punctuation_finds(bad: str) -> None:
-    assert _HALF_WIDTH.search(bad) or "(" in bad
+    assert _HALF_WIDTH.search(bad)
 
 
 def test_every_message_renders_in_both_languages_with_values() -> None:
@@ -142,7 +142,7 @@ def test_no_message_has_six_digits_that_could_be_taken_for_a_code() -> None:
 
 NAMES = {
     "name": ("Zhang Wei", "张伟", "Li, Wei", "值班: 一线", "7 Team", '"Q" team', "db-1.example", "13800138000"),
-    "group": ("dba",),
+    "group": ("dba", "值班 一线", ""),
     "field": ("name", "phone", "email", "webhook", "secret"),
     "number": (42,),
     "person": ("dingtalk:dingcorp01/0147123",),
@@ -194,7 +194,9 @@ def test_every_example_leads_to_its_command_in_its_language(language: Language) 
         request = parse(typed, FORMS)
         assert (request.form, request.language) == (form_of(name), language), typed
         said = (*request.names, *request.words, *request.keys.values())
-        assert not put_in or put_in in said, f"{typed}: the name is not read again: {said}"
+        # `组添加 值班 一线 张伟`: the group's name ends where the database says that it does.
+        read = any(one == put_in or one.startswith(f"{put_in} ") for one in said)
+        assert not put_in or read, f"{typed}: the name is not read again: {said}"
 
 
 def test_an_example_carries_the_same_values_in_both_languages() -> None:

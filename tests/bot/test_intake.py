@@ -1,0 +1,292 @@
+"""Group commit: nobody is answered before the commit, everybody gets their own numbers, nothing ends the committer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from bot.intake import Intake, NotStored, Overloaded, UnknownSource
+from bot.metrics import Heartbeats, Metrics
+from handlers.model import Alert
+from storage import alerts, deliveries, groups, sources
+from storage.database import Database
+from storage.schema import alert, contact, delivery
+from storage.sources import SourceRow
+from tests.conftest import Clock
+from tests.storage import seed
+from tests.storage.fixtures import database, postgres_database, shared_postgres
+from tests.storage.seed import NOW
+
+__all__ = ["database", "postgres_database", "shared_postgres"]
+
+PATIENCE_S = 20.0
+
+
+def named(name: str, **more: Any) -> Alert:
+    return Alert(fingerprint=name, title=name, **more)
+
+
+class Bell:
+    """Counts how often the worker was woken; can be made to break."""
+
+    def __init__(self) -> None:
+        self.rung = 0
+        self.broken = False
+
+    def __call__(self) -> None:
+        self.rung += 1
+        if self.broken:
+            raise RuntimeError("the bell is broken")
+
+
+@pytest.fixture
+def bell() -> Bell:
+    return Bell()
+
+
+@pytest.fixture
+def heartbeats() -> Heartbeats:
+    return Heartbeats()
+
+
+@pytest.fixture
+def source(database: Database) -> SourceRow:
+    with database.write() as tx:
+        who = seed.contact(tx)
+        seed.method(tx, who)
+        return seed.source(tx, seed.group(tx, "ops", who), token="tok")
+
+
+@pytest.fixture
+def build(database: Database, bell: Bell, heartbeats: Heartbeats) -> Iterator[Callable[..., Intake]]:
+    """Makes intakes and stops them at the end."""
+    made: list[Intake] = []
+
+    def make(*, start: bool = True, **how: Any) -> Intake:
+        intake = Intake(
+            database,
+            clock=Clock(NOW),
+            repeat=timedelta(hours=4),
+            wake_worker=bell,
+            metrics=Metrics(heartbeats),
+            heartbeats=heartbeats,
+            **how,
+        )
+        if start:
+            intake.start()
+        made.append(intake)
+        return intake
+
+    yield make
+    for intake in made:
+        intake.stop(PATIENCE_S)
+
+
+def fingerprints(database: Database, *ids: int) -> list[str]:
+    with database.read() as tx:
+        found = alerts.by_ids(tx, ids)
+    return [found[number].fingerprint for number in ids]
+
+
+def stored(database: Database) -> int:
+    with database.read() as tx:
+        return int(tx.conn.execute(select(func.count()).select_from(alert)).scalar_one())
+
+
+def waits(intake: Intake, jobs: int) -> None:
+    """Returns when so many reports wait for the committer."""
+    pause = threading.Event()
+    for _ in range(4000):
+        if len(intake._jobs) >= jobs:
+            return
+        pause.wait(0.005)
+    raise AssertionError("they do not arrive")
+
+
+def test_the_source_of_a_token(build: Callable[..., Intake], source: SourceRow) -> None:
+    intake = build(start=False)
+    found = intake.source_of("tok")
+    assert found is not None
+    assert found.id == source.id
+    assert intake.source_of("other") is None
+
+
+def test_what_was_answered_is_stored_with_its_cards_and_the_lane_and_worker_are_woken(
+    build: Callable[..., Intake], database: Database, source: SourceRow, bell: Bell
+) -> None:
+    intake = build()
+    ids = intake.accept(source, [named("a"), named("b")])
+    assert fingerprints(database, *ids) == ["a", "b"]
+    intake.stop(PATIENCE_S)  # the wake-up comes after the answer
+    assert bell.rung == 1
+    with database.write() as tx:
+        assert deliveries.waiting(tx) == 2
+        assert deliveries.claim(tx, "me", NOW, seed.LEASE) is not None
+
+
+def test_a_repeat_wakes_nobody(build: Callable[..., Intake], source: SourceRow, bell: Bell) -> None:
+    intake = build()
+    assert intake.accept(source, [named("a")]) == intake.accept(source, [named("a")])
+    intake.stop(PATIENCE_S)
+    assert bell.rung == 1
+
+
+def test_everybody_gets_their_own_numbers_when_many_come_at_once(
+    build: Callable[..., Intake], database: Database, source: SourceRow
+) -> None:
+    with database.write() as tx:
+        other = seed.source(tx, source.group_id or 0, "other")
+    intake = build(start=False)
+
+    def post(n: int) -> tuple[int, ...]:
+        return intake.accept(other if n % 3 else source, [named(f"{n}a"), named("shared"), named(f"{n}b")])
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = [pool.submit(post, n) for n in range(12)]
+        waits(intake, 12)
+        intake.start()  # so that they are committed together
+        ids = [answer.result(PATIENCE_S) for answer in answers]
+    for n, mine in enumerate(ids):
+        assert fingerprints(database, *mine) == [f"{n}a", "shared", f"{n}b"]
+    assert len({mine[1] for mine in ids}) == 2  # "shared" once per source
+    assert stored(database) == 26
+
+
+def test_a_report_that_cannot_be_stored_fails_alone(
+    build: Callable[..., Intake], database: Database, source: SourceRow
+) -> None:
+    bad: dict[str, Any] = {"status": "firing", "severity": None}  # the column refuses it
+    intake = build(start=False)
+    with database.write() as tx:
+        gone = seed.source(tx, source.group_id or 0, "gone")
+        sources.remove(tx, gone.id)
+    with ThreadPoolExecutor(5) as pool:
+        answers = [
+            pool.submit(intake.accept, source, [named("a")]),
+            pool.submit(intake.accept, source, [named("half"), named("bad", **bad)]),
+            pool.submit(intake.accept, gone, [named("orphan")]),
+            pool.submit(intake.accept, source, [named("b"), named("c")]),
+        ]
+        waits(intake, 4)
+        intake.start()
+        outcome: list[object] = [answer.exception(PATIENCE_S) or answer.result() for answer in answers]
+    assert isinstance(outcome[1], NotStored)
+    assert isinstance(outcome[2], UnknownSource)
+    assert fingerprints(database, *outcome[0], *outcome[3]) == ["a", "b", "c"]  # type: ignore[misc]  # tuples of ids
+    assert stored(database) == 3  # also no half of a report
+    assert len(intake.accept(source, [named("later")])) == 1
+
+
+def test_too_much_waiting_is_refused_and_a_report_larger_than_the_limit_is_not_refused_for_ever(
+    build: Callable[..., Intake], database: Database, source: SourceRow
+) -> None:
+    intake = build(start=False, most_waiting=3)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(intake.accept, source, [named("a"), named("b")])
+        waits(intake, 1)
+        with pytest.raises(Overloaded):
+            intake.accept(source, [named("c"), named("d")])
+        second = pool.submit(intake.accept, source, [named("c")])
+        waits(intake, 2)
+        with pytest.raises(Overloaded):
+            intake.accept(source, [named("d")])
+        intake.start()
+        assert len(first.result(PATIENCE_S) + second.result(PATIENCE_S)) == 3
+    assert len(intake.accept(source, [named(f"{n}") for n in range(9)])) == 9  # alone it may
+
+
+def test_a_large_report_is_stored_whole(build: Callable[..., Intake], database: Database, source: SourceRow) -> None:
+    """More cards than fit the parameters of one statement on PostgreSQL."""
+    with database.write() as tx:
+        for n in range(9):
+            seed.method(tx, seed.contact(tx), "email", f"p{n}@example.com")
+        members = [row.id for row in tx.conn.execute(select(contact.c.id))]
+        groups.add_members(tx, source.group_id or 0, members)
+    ids = build().accept(source, [named(f"{n}") for n in range(300)])
+    assert len(set(ids)) == 300
+    with database.read() as tx:
+        assert tx.conn.execute(select(func.count()).select_from(delivery)).scalar_one() == 3000
+
+
+def test_a_bell_that_breaks_costs_nobody_their_answer_and_does_not_end_the_committer(
+    build: Callable[..., Intake], database: Database, source: SourceRow, bell: Bell
+) -> None:
+    """An exception while waking once ended a committer, and intake hung for ever."""
+    bell.broken = True
+    intake = build()
+    for n in range(3):
+        assert len(intake.accept(source, [named(f"{n}")])) == 1
+    assert stored(database) == 3
+    intake.stop(PATIENCE_S)
+    assert bell.rung == 3
+
+
+def test_a_database_that_is_gone_is_not_stored_and_the_committer_goes_on(
+    build: Callable[..., Intake], database: Database, source: SourceRow
+) -> None:
+    intake = build()
+    with database.write() as tx:
+        tx.conn.exec_driver_sql("ALTER TABLE delivery RENAME TO elsewhere")
+    try:
+        with pytest.raises(NotStored):
+            intake.accept(source, [named("a")])
+    finally:
+        with database.write() as tx:
+            tx.conn.exec_driver_sql("ALTER TABLE elsewhere RENAME TO delivery")
+    assert stored(database) == 0
+    assert len(intake.accept(source, [named("a")])) == 1
+
+
+def test_a_stop_commits_what_waits_and_refuses_what_comes_later(
+    build: Callable[..., Intake], database: Database, source: SourceRow, heartbeats: Heartbeats
+) -> None:
+    intake = build(start=False)
+    with ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(intake.accept, source, [named(f"{n}")]) for n in range(3)]
+        waits(intake, 3)
+        intake.start()
+        intake.stop(PATIENCE_S)
+        assert len({answer.result(PATIENCE_S) for answer in answers}) == 3
+    assert stored(database) == 3
+    with pytest.raises(NotStored):
+        intake.accept(source, [named("late")])
+    assert stored(database) == 3
+    assert heartbeats.ages() == {}
+
+
+def test_two_processes_that_get_the_same_reports_at_once_both_answer_with_the_same_numbers(
+    build: Callable[..., Intake], database: Database, source: SourceRow
+) -> None:
+    with database.write() as tx:
+        other = seed.source(tx, source.group_id or 0, "other")
+    one, two = build(), build()
+    start = threading.Barrier(8)
+
+    def post(n: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        start.wait()
+        batch = [named(f"{k}") for k in range(8)]
+        first, second = (source, other) if n % 4 < 2 else (other, source)
+        answers = {s.id: (one, two)[n % 2].accept(s, batch) for s in (first, second)}
+        return answers[source.id], answers[other.id]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = set(pool.map(post, range(8)))
+    assert len(answers) == 1
+    assert stored(database) == 16
+
+
+def test_what_the_source_is_now_counts_not_what_it_was_when_the_report_came(
+    build: Callable[..., Intake], database: Database, source: SourceRow
+) -> None:
+    with database.write() as tx:
+        sources.retarget(tx, source.id, seed.group(tx, "empty"))
+    build().accept(replace(source), [named("a")])
+    with database.read() as tx:
+        assert deliveries.waiting(tx) == 0

@@ -20,6 +20,7 @@ from handlers.context import Answer, Context, Rules
 from handlers.document import Block, Document, Examples, Paragraph
 from handlers.errors import OnCallError
 from handlers.texts import Language, Say, _
+from handlers.verification import known_language
 from storage import people
 from storage.database import Tx
 
@@ -71,6 +72,8 @@ def handle(tx: Tx, message: Said, key: str, rules: Rules, now: datetime) -> set[
         )
         return _owe(tx, [Answer(stranger)], default, place, "", key, now)
     person = people.seen(tx, message.person, message.name, now)
+    if place.language is None:  # bare digits and numbers have no language of their own
+        default = known_language(person, rules.language)
     ctx = Context(tx, now, rules, person, place, default)
     for mentioned, name in message.mentions:
         if people.by_id(tx, mentioned) is None:

@@ -31,7 +31,7 @@ from bot.sandbox.playground import (
     Where,
 )
 from bot.sandbox.world import Event
-from handlers.texts import Language, Say, _, render
+from handlers.texts import Both, Language, Say, _, render
 
 WAIT_S = 2.0
 """How long a poll waits for news. Short, because a service that stops waits for the requests it is answering."""
@@ -197,7 +197,7 @@ def _file(name: str) -> Response:
     return Response((Path(__file__).parent / "static" / name).read_bytes(), mimetype=FILES[name])
 
 
-SOURCE_EXAMPLE = "source add demo alertmanager to dba"
+SOURCE_EXAMPLE = Both("source add demo alertmanager to dba", "告警源添加 demo alertmanager 到 dba")
 
 
 def _state(playground: Playground) -> dict[str, Any]:

@@ -24,10 +24,10 @@ from storage.database import Database
 from storage.schema import delivery
 from storage.schema import inbound as inbound_table
 from tests.conftest import Clock
-from tests.storage.fixtures import database, postgres_database, shared_postgres
+from tests.storage.fixtures import database, postgres_database, shared_postgres, sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["database", "postgres_database", "shared_postgres"]
+__all__ = ["database", "postgres_database", "shared_postgres", "sqlite_template"]
 
 ADMIN = "dingtalk:corp/admin"
 PATIENCE_S = 20.0

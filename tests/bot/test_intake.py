@@ -21,10 +21,10 @@ from storage.schema import alert, contact, delivery
 from storage.sources import SourceRow
 from tests.conftest import Clock
 from tests.storage import seed
-from tests.storage.fixtures import database, postgres_database, shared_postgres
+from tests.storage.fixtures import database, postgres_database, shared_postgres, sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["database", "postgres_database", "shared_postgres"]
+__all__ = ["database", "postgres_database", "shared_postgres", "sqlite_template"]
 
 PATIENCE_S = 20.0
 
@@ -34,14 +34,17 @@ def named(name: str, **more: Any) -> Alert:
 
 
 class Bell:
-    """Counts how often the worker was woken; can be made to break."""
+    """Counts how often the worker was woken; can break, and hangs until `stuck` is set."""
 
     def __init__(self) -> None:
         self.rung = 0
         self.broken = False
+        self.stuck = threading.Event()
+        self.stuck.set()
 
     def __call__(self) -> None:
         self.rung += 1
+        self.stuck.wait(2 * PATIENCE_S)
         if self.broken:
             raise RuntimeError("the bell is broken")
 
@@ -226,6 +229,13 @@ def test_a_bell_that_breaks_costs_nobody_their_answer_and_does_not_end_the_commi
     assert stored(database) == 3
     intake.stop(PATIENCE_S)
     assert bell.rung == 3
+
+
+def test_nobody_waits_for_the_bell(build: Callable[..., Intake], source: SourceRow, bell: Bell) -> None:
+    bell.stuck.clear()
+    intake = build()
+    assert len(intake.accept(source, [named("a")])) == 1
+    bell.stuck.set()
 
 
 def test_a_database_that_is_gone_is_not_stored_and_the_committer_goes_on(

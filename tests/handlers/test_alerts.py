@@ -21,10 +21,10 @@ from storage.deliveries import DeliveryRow
 from storage.schema import delivery
 from storage.sources import SourceRow
 from tests.storage import seed
-from tests.storage.fixtures import database, postgres_database, shared_postgres
+from tests.storage.fixtures import database, postgres_database, shared_postgres, sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["database", "postgres_database", "shared_postgres"]
+__all__ = ["database", "postgres_database", "shared_postgres", "sqlite_template"]
 
 REPEAT = timedelta(hours=4)
 DISK = Alert(

@@ -20,10 +20,10 @@ from storage.database import Database, Tx
 from storage.deliveries import DeliveryRow
 from storage.schema import delivery
 from tests.storage import seed
-from tests.storage.fixtures import database, postgres_database, shared_postgres
+from tests.storage.fixtures import database, postgres_database, shared_postgres, sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["database", "postgres_database", "shared_postgres"]
+__all__ = ["database", "postgres_database", "shared_postgres", "sqlite_template"]
 
 GROUP, ALONE = "dingtalk:cidOps", "dingtalk:cidAlone"
 PERSON = "dingtalk:corp/u"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,10 +31,20 @@ def postgres_database(shared_postgres: Database) -> Iterator[Database]:
             tx.conn.execute(table.delete())
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the tables and nothing else, to be copied."""
+    file = tmp_path_factory.mktemp("template") / "callboard.db"
+    with seed.opened(f"sqlite:///{file}"):
+        pass
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
     if request.param == "sqlite":
-        with seed.opened(f"sqlite:///{tmp_path / 'callboard.db'}") as opened:
-            yield opened
+        opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
+        yield opened
+        opened.close()
     else:
         yield request.getfixturevalue("postgres_database")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from handlers import names, outbox
-from storage import contacts, deliveries, groups, sources
+from storage import alerts, contacts, deliveries, groups, sources
 from storage.database import Database, Tx
 from storage.schema import delivery, metadata
 from storage.sources import SourceRow
@@ -64,6 +64,29 @@ def source(tx: Tx, group_id: int, name: str = "src", token: str = "") -> SourceR
     found = sources.by_id(tx, source_id)
     assert found is not None
     return found
+
+
+def alert(tx: Tx, fingerprint: str, **values: Any) -> int:
+    """The number of a new alert, firing, of no source and no group."""
+    row: dict[str, Any] = {
+        "source_id": None,
+        "source_name": "src",
+        "group_id": None,
+        "fingerprint": fingerprint,
+        "status": "firing",
+        "severity": "warning",
+        "title": "t",
+        "description": "",
+        "rule": "",
+        "labels": {},
+        "annotations": {},
+        "links": [],
+        "first_at": NOW,
+        "last_at": NOW,
+        "sent_at": NOW,
+    }
+    [number] = alerts.add(tx, [row | values])
+    return number
 
 
 def lane_of(tx: Tx, method_id: int) -> str:

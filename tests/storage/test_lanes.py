@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from handlers import outbox
-from storage import alerts, deliveries
-from storage.database import Database, Tx
+from storage import deliveries
+from storage.database import Database
 from storage.deliveries import LaneRow
 from storage.schema import lane
 from tests.storage import seed
@@ -40,27 +40,6 @@ def next_at(database: Database, key: str) -> datetime | None:
     with database.read() as tx:
         found: datetime | None = tx.conn.execute(select(lane.c.next_at).where(lane.c.key == key)).scalar_one()
         return found
-
-
-def an_alert(tx: Tx, fingerprint: str) -> int:
-    return alerts.add(
-        tx,
-        source_id=None,
-        source_name="src",
-        group_id=None,
-        fingerprint=fingerprint,
-        status="firing",
-        severity="warning",
-        title="t",
-        description="",
-        rule="",
-        labels={},
-        annotations={},
-        links=[],
-        first_at=NOW,
-        last_at=NOW,
-        sent_at=NOW,
-    )
 
 
 def ready(database: Database, key: str, now: datetime = NOW) -> list[int]:
@@ -175,35 +154,39 @@ def test_a_release_sees_what_was_owed_during_the_visit_although_its_wake_up_came
 
 
 def test_a_wake_up_during_the_release_itself_is_not_lost(postgres_database: Database) -> None:
-    """The release has looked and found nothing; then a message is owed and its lane woken; then the release commits."""
+    """The release has looked and found nothing; then a message is owed and its lane woken; then the lane becomes idle."""
     database, key = postgres_database, "sms:released"
     wake(database, key)
     held = claim(database)
     assert held is not None
     waker = threading.Thread(target=wake, args=(database, key))
-    with database.write() as releasing:
-        deliveries.release(releasing, held.key, held.token, NOW, open_at=None, fails=0, sent=[])
-        with seed.opened(seed.url_of(database)) as other:
-            with other.write() as tx:
+    watcher = Database(seed.url_of(database), seed.KEY)
+
+    def just_before_it_becomes_idle(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if statement.startswith("UPDATE lane"):
+            with watcher.write() as tx:
                 owe(tx, key)
             waker.start()
-            wait_until_blocked(other)
+            wait_until_blocked_or_done(watcher, waker)
+
+    with database.write() as releasing:
+        event.listen(releasing.conn, "before_cursor_execute", just_before_it_becomes_idle)
+        deliveries.release(releasing, held.key, held.token, NOW, open_at=None, fails=0, sent=[])
     waker.join(10)
+    watcher.close()
     assert next_at(database, key) == NOW
 
 
-def wait_until_blocked(database: Database) -> None:
-    """Returns when some session of the database waits for a lock of another."""
+def wait_until_blocked_or_done(watcher: Database, thread: threading.Thread) -> None:
+    """Returns when some session of the database waits for a lock of another, or the thread has ended without that."""
     pause = threading.Event()
-    for _ in range(1000):
-        with database.read() as tx:
-            blocked = (
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            if tx.conn.execute(text(blocked)).scalar_one():
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    for _ in range(2000):
+        with watcher.read() as tx:
+            if tx.conn.execute(text(blocked)).scalar_one() or not thread.is_alive():
                 return
         pause.wait(0.005)
-    raise AssertionError("nobody waits for a lock")
+    raise AssertionError("neither waits nor ends")
 
 
 def test_wake_ups_of_the_same_lanes_in_any_order_do_not_stop_each_other(database: Database) -> None:
@@ -311,7 +294,7 @@ def test_within_a_lane_the_most_urgent_goes_first_then_the_oldest(database: Data
 def test_a_recovery_never_overtakes_its_alarm(database: Database, waits_s: int, priority: int) -> None:
     due = NOW + timedelta(seconds=waits_s)
     with database.write() as tx:
-        number, other = an_alert(tx, "f1"), an_alert(tx, "f2")
+        number, other = seed.alert(tx, "f1"), seed.alert(tx, "f2")
         alarm = owe(tx, "sms:a", alert_id=number, priority=outbox.OTHER, due_at=due)
         recovery = owe(tx, "sms:a", alert_id=number, priority=priority)
         stranger = owe(tx, "sms:a", alert_id=other, priority=outbox.NOTICE)
@@ -335,7 +318,7 @@ def test_a_recovery_never_overtakes_its_alarm(database: Database, waits_s: int, 
 
 def test_what_holds_up_a_more_urgent_card_of_its_alert_is_hurried(database: Database) -> None:
     with database.write() as tx:
-        number = an_alert(tx, "f1")
+        number = seed.alert(tx, "f1")
         before = owe(tx, "sms:a", priority=outbox.OTHER)
         first = owe(tx, "sms:a", alert_id=number, priority=outbox.OTHER, due_at=NOW + timedelta(minutes=30))
         done = owe(tx, "sms:a", alert_id=number, priority=outbox.OTHER)

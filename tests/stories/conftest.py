@@ -81,7 +81,7 @@ class Town:
             "public_url": "https://callboard.example.com",
         }
         values |= {name.lower(): value for name, value in self.stand_ins.overrides().items()}
-        self.settings = Settings(_env_file=None, **(values | settings))  # type: ignore[call-arg]  # reads no file
+        self.settings = Settings(_env_file=None, **(values | settings))
         self.client: DingTalkClient
         self.open()
 
@@ -159,7 +159,7 @@ class Town:
         text = event.body["text"] if event.kind == "sms" else words(event.body)
         found = set(CODE.findall(text))
         assert len(found) == 1, f"not one six-digit number: {found}"
-        return found.pop()
+        return str(found.pop())
 
     def source(self, group: str, kind: str = "json", name: str = "src") -> str:
         """A new alert source; the path of its URL."""

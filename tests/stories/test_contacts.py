@@ -9,15 +9,15 @@ from tests.stories.conftest import ADMIN, GROUP, MEMBER, OTHER, ROBOT_SECRET, RO
 PHONE, MAIL = "+8613800138000", "zhang.wei@example.com"
 
 
+ENGLISH = ("contact add Zhang Wei 13800138000 zhang.wei@example.com", "contact show zhang wei", "(active)")
+CHINESE = ("添加联系人 张伟 13800138000 zhang.wei@example.com", "查看联系人 张伟", "（已生效）")
+
+
 @pytest.mark.parametrize(
     ("add", "show", "active", "remove", "yes", "gone"),
-    [
-        ("contact add Zhang Wei 13800138000 zhang.wei@example.com", "contact show zhang wei", "(active)",
-         "contact remove Zhang Wei", "yes", "is removed"),
-        ("添加联系人 张伟 13800138000 zhang.wei@example.com", "查看联系人 张伟", "（已生效）", "删除联系人 张伟", "是", "已删除"),
-    ],
+    [(*ENGLISH, "contact remove Zhang Wei", "yes", "is removed"), (*CHINESE, "删除联系人 张伟", "是", "已删除")],
     ids=["en", "zh"],
-)  # fmt: skip
+)
 def test_a_contact_from_its_first_word_to_its_last(
     town: Town, add: str, show: str, active: str, remove: str, yes: str, gone: str
 ) -> None:

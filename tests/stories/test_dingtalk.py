@@ -61,7 +61,7 @@ def test_a_forged_or_stale_callback_is_refused_and_changes_nothing(town: Town, f
         answer = requests.post(
             f"{town.url}/dingtalk/messages",
             data=b"{}",
-            headers={"timestamp": str(round(town.clock().timestamp() * 1000)), "sign": "é".encode("latin-1")},  # type: ignore[dict-item]
+            headers={"timestamp": str(round(town.clock().timestamp() * 1000)), "sign": "é".encode("latin-1")},
             timeout=20,
         )
         assert answer.status_code == 401

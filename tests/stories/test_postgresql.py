@@ -16,7 +16,10 @@ def test_from_a_command_to_a_card_on_postgresql(make_town: Callable[..., Town], 
     town.say("yes")
     path = town.source("dba")
     after = town.world.last
-    assert town.alert(path, [{"title": "a\u0000b"}, {"title": "disk full", "severity": "critical"}]).json()["accepted"] == 2
+    assert (
+        town.alert(path, [{"title": "a\u0000b"}, {"title": "disk full", "severity": "critical"}]).json()["accepted"]
+        == 2
+    )
     assert town.alert(path, {"title": "disk full", "status": "resolved"}).json() == {"accepted": 1, "alerts": [2]}
     town.quiet()
     told = "".join(words(event.body) for event in town.world.cards("dingtalk") if event.seq > after)

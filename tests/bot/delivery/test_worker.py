@@ -29,13 +29,13 @@ from handlers.texts import Language
 from storage import codes, contacts, deliveries, people
 from storage.database import Database, Tx
 from storage.deliveries import DeliveryRow
-from storage.schema import attempt, delivery, lane
+from storage.schema import attempt, delivery, lane, to_ms
 from tests.conftest import Clock
 from tests.storage import seed
-from tests.storage.fixtures import database, postgres_database, shared_postgres
+from tests.storage.fixtures import database, postgres_database, shared_postgres, sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["database", "postgres_database", "shared_postgres"]
+__all__ = ["database", "postgres_database", "shared_postgres", "sqlite_template"]
 
 PATIENCE_S = 20.0
 ADMIN = "dingtalk:corp/admin"
@@ -403,6 +403,17 @@ def test_a_clock_set_back_delays_a_full_lane_by_one_window_and_no_more(make: Cal
         assert len(shop.post.tries) == 2
         shop.forward(5)
     assert len(shop.post.tries) == 3
+
+
+def test_a_send_is_in_the_window_before_it_happens_so_that_a_crash_cannot_forget_it(make: Callable[..., Shop]) -> None:
+    shop = make(Throttle(3, 60))
+    shop.post.gate.clear()
+    shop.owed(lambda tx: card(tx, robot(tx, "a"), "x"))
+    assert shop.post.arrived.acquire(timeout=PATIENCE_S)
+    with shop.database.read() as tx:
+        held = tx.conn.execute(select(lane)).one()
+    assert held.sent == [to_ms(NOW)]
+    assert held.owner is not None
 
 
 def test_a_clock_set_forward_during_a_send_does_not_send_it_twice(shop: Shop) -> None:

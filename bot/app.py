@@ -20,7 +20,7 @@ from bot.http import Http
 from bot.inbox import Inbox
 from bot.intake import Intake
 from bot.metrics import Heartbeats, Metrics
-from bot.platforms import PLATFORMS, dingtalk
+from bot.platforms import PLATFORMS, dingtalk, lark, wecom
 from bot.platforms.access_token import AccessTokens
 from bot.platforms.dingtalk import DingTalkCredentials
 from bot.platforms.dingtalk_stream import StreamRunner
@@ -30,6 +30,8 @@ from bot.settings import Settings, overrides, secret_key
 from bot.web import alerts as alerts_web
 from bot.web import dingtalk as dingtalk_web
 from bot.web import health
+from bot.web import lark as lark_web
+from bot.web import wecom as wecom_web
 from bot.web.alerts import refusal
 from handlers.context import Rules
 from handlers.times import zone_of
@@ -121,6 +123,7 @@ class Service:
         self.metrics.watch_queue(self._waiting)
         outside = outside_of(settings)
         self.http = outside.http
+        wecom_voice = wecom.credentials(settings)
         self.rules = Rules(
             **{
                 "admins": frozenset(settings.admins),
@@ -131,6 +134,7 @@ class Service:
                 "webhook_hosts": settings.webhook_hosts,
                 "repeat_interval": timedelta(seconds=settings.repeat_interval),
                 "missing": {name: lacks for name, c in CHANNELS.items() if (lacks := c.missing(outside))},
+                "private": frozenset({"dingtalk", "lark"}) | wecom.private(wecom_voice),
                 "version": bot.__version__,
                 **(rules or {}),
             }
@@ -141,6 +145,12 @@ class Service:
             credentials["dingtalk"] = DingTalkCredentials(
                 settings.dingtalk_client_id, settings.dingtalk_client_secret, tokens
             )
+        lark_app = lark.credentials(settings)
+        if lark_app is not None:
+            credentials["lark"] = lark_app
+        self._lark = lark_app
+        if wecom_voice is not None:
+            credentials["wecom"] = wecom_voice
         sender = Sender(self.database, self.rules, outside, CHANNELS, PLATFORMS, credentials)
         self.worker = Worker(
             self.database,
@@ -225,6 +235,16 @@ class Service:
         app.register_blueprint(alerts_web.blueprint(self.intake, self.clock))
         app.register_blueprint(
             dingtalk_web.blueprint(self.settings.dingtalk_client_secret, self.inbox.take_in, self.clock)
+        )
+        app.register_blueprint(lark_web.blueprint(self._lark, self.http, self.inbox.take_in, self.clock))
+        app.register_blueprint(
+            wecom_web.blueprint(
+                self.settings.wecom_corp_id,
+                wecom.app_envelope(self.settings),
+                wecom.robot_envelope(self.settings),
+                self.inbox.take_in,
+                self.clock,
+            )
         )
         if self.playground is not None:
             app.register_blueprint(page.blueprint(self.playground))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 TRIES = 3
 """A message that makes a rule fail this often is put aside, with an apology; it must not block those behind it."""
 
+TIDY_S = 3600.0
 POLL_S = 1.0
 """How long a wake-up that was lost (another process took the message in) can delay a message."""
 
@@ -72,7 +74,14 @@ class Inbox:
     def take_in(self, incoming: Incoming) -> bool:
         """Stores the message; False when it was delivered before. Returns only once it is on disk."""
         with self._database.write() as tx:
-            fresh = inbound.take_in(tx, incoming.platform, incoming.message_id, to_json(incoming), self._clock())
+            fresh = inbound.take_in(
+                tx,
+                incoming.platform,
+                incoming.message_id,
+                to_json(incoming),
+                self._clock(),
+                event_id=incoming.event_id,
+            )
         self._metrics.inbound_messages.labels(incoming.platform, "new" if fresh else "repeated").inc()
         if fresh:
             with self._news:
@@ -94,9 +103,13 @@ class Inbox:
         self._heartbeats.forget("inbox")
 
     def _run(self) -> None:
+        tidy_at = 0.0
         while not self._stopping:
             self._heartbeats.beat("inbox")
             try:
+                if time.monotonic() >= tidy_at:
+                    tidy_at = time.monotonic() + TIDY_S
+                    self.tidy(self._clock())
                 while not self._stopping and self.handle_next():
                     self._heartbeats.beat("inbox")
             except Exception:

@@ -158,8 +158,14 @@ def _host(value: str) -> str:
 
 
 def _aes_key(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9+/]{43}=?", value):
-        raise ValueError("must be the 43 characters (letters, digits, + and /) shown in the console")
+    if not re.fullmatch(r"[A-Za-z0-9]{43}", value):
+        raise ValueError("must be the 43 letters and digits shown in the console")
+    return value
+
+
+def _agent_id(value: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,12}", value):
+        raise ValueError("must be the number of the app, such as 1000002")
     return value
 
 
@@ -231,7 +237,7 @@ class Settings(BaseSettings):
     dingtalk_oapi_url: Origin = ""
 
     wecom_corp_id: Name = ""
-    wecom_agent_id: Name = ""
+    wecom_agent_id: Annotated[Name, _or_empty(_agent_id)] = ""
     wecom_secret: Secret = ""
     wecom_token: Secret = ""
     wecom_aes_key: AesKey = ""

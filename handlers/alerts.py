@@ -64,7 +64,7 @@ def _parts(report: Sequence[Alert]) -> Iterator[list[Alert]]:
 
 def _accept_part(tx: Tx, source: SourceRow, part: Sequence[Alert], now: datetime, repeat: timedelta) -> list[Outcome]:
     known = alerts.newest(tx, source.id, [alert.fingerprint for alert in part])
-    fresh = [alert for alert in part if _is_new(known.get(alert.fingerprint), alert)]
+    fresh = [alert for alert in part if _is_new(known.get(alert.fingerprint), alert, now, repeat)]
     numbers = alerts.add(tx, [_fresh(source, alert, now) for alert in fresh])
     new = {alert.fingerprint: number for alert, number in zip(fresh, numbers, strict=True)}
     return [
@@ -75,9 +75,11 @@ def _accept_part(tx: Tx, source: SourceRow, part: Sequence[Alert], now: datetime
     ]
 
 
-def _is_new(before: AlertRow | None, alert: Alert) -> bool:
+def _is_new(before: AlertRow | None, alert: Alert, now: datetime, repeat: timedelta) -> bool:
     """Whether the report is the first of its incident, and not about one that is open or was closed by it before."""
-    return before is None or (before.status == "resolved" and not _is_old_news(before, alert))
+    if before is None:
+        return True
+    return before.status == "resolved" and not _is_old_news(before, alert, now, repeat)
 
 
 def _again(tx: Tx, known: AlertRow, alert: Alert, now: datetime, repeat: timedelta) -> Outcome:
@@ -100,10 +102,15 @@ def _again(tx: Tx, known: AlertRow, alert: Alert, now: datetime, repeat: timedel
     return known.id, known.version + 1, severity
 
 
-def _is_old_news(before: AlertRow, alert: Alert) -> bool:
-    """True for a report about what is over: its recovery once more, or a late copy of its alarm."""
+def _is_old_news(before: AlertRow, alert: Alert, now: datetime, repeat: timedelta) -> bool:
+    """True for a report about what is over: its recovery once more, or a late copy of its alarm.
+
+    What a person called resolved and its source still reports after the repeat interval is not over.
+    """
     if alert.status == "resolved":
         return True
+    if before.resolved_by is not None and now - before.sent_at >= repeat:
+        return False
     return alert.starts_at is not None and alert.starts_at == before.starts_at
 
 

@@ -132,7 +132,7 @@ def test_alert(document: Document) -> Alert:
         fingerprint="callboard:1:test",
         title=str(document.title),
         severity="info",
-        description=str(document.blocks[0].text) if isinstance(document.blocks[0], Paragraph) else "",
+        description=next((str(block.text) for block in document.blocks if isinstance(block, Paragraph)), ""),
         rule="test",
     )
 

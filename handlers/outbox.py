@@ -104,8 +104,13 @@ def answer(
     dedupe: str,
     now: datetime,
 ) -> dict[str, Any]:
-    """A delivery of an answer: in the conversation, or with `private` to the person alone."""
+    """A delivery of an answer: in the conversation, or with `private` to the person alone.
+
+    The address to answer at is written down with it: the conversation's is that of its newest message, which may be
+    somebody else's by the time this is sent, and on some platforms it is good for one answer or shown to one person.
+    """
     alone = private and not place.direct
+    until = place.reply_until
     return row(
         lane=f"person:{person_id}" if alone else f"chat:{place.id}",
         kind="answer",
@@ -118,6 +123,8 @@ def answer(
             "conversation": "" if alone else place.id,
             "person": person_id,
             "fallback": place.id if alone else "",
+            "reply_url": place.reply_url,
+            "reply_until": until.isoformat() if until else None,
         },
         due_at=now,
         expires_at=now + ANSWER_LIFE,

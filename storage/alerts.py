@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from storage.database import Tx
 from storage.rows import record
@@ -73,10 +73,12 @@ def change(tx: Tx, alert_id: int, **values: Any) -> None:
     tx.conn.execute(update(alert).where(alert.c.id == alert_id).values(**values))
 
 
-def by_id(tx: Tx, alert_id: int) -> AlertRow | None:
+def by_id(tx: Tx, alert_id: int, *, lock: bool = False) -> AlertRow | None:
+    """The alert of that number; `lock` keeps reports of it waiting until this transaction ends."""
     if not 0 < alert_id < 2**63:
         return None
-    row = tx.conn.execute(select(alert).where(alert.c.id == alert_id)).first()
+    query = select(alert).where(alert.c.id == alert_id)
+    row = tx.conn.execute(query.with_for_update() if lock else query).first()
     return record(AlertRow, row) if row else None
 
 
@@ -118,3 +120,8 @@ def notes(tx: Tx, alert_id: int) -> list[NoteRow]:
     """Notes on the alert, oldest first."""
     rows = tx.conn.execute(select(note).where(note.c.alert_id == alert_id).order_by(note.c.id))
     return [record(NoteRow, row) for row in rows]
+
+
+def purge(tx: Tx, before: datetime) -> int:
+    """Removes alerts that were over before, with their deliveries and notes; how many."""
+    return tx.conn.execute(delete(alert).where(alert.c.status == "resolved", alert.c.last_at < before)).rowcount

@@ -29,6 +29,15 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 5000
 CANARY = "canary"
 
+POSTGRESQL_SESSION = {
+    # A process that hangs inside a transaction, or whose machine is gone, must not hold its locks for ever.
+    "options": "-c idle_in_transaction_session_timeout=10000",
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
 
 class DatabaseBusy(Exception):
     """Another process already uses this SQLite file; SQLite serves one process."""
@@ -88,7 +97,7 @@ class Database:
             self._reader = _sqlite_engine(url, begin="BEGIN", size=16)
         else:
             self._writer = self._reader = create_engine(
-                url, pool_size=24, max_overflow=8, pool_timeout=30, pool_pre_ping=True
+                url, pool_size=24, max_overflow=8, pool_timeout=30, pool_pre_ping=True, connect_args=POSTGRESQL_SESSION
             )
 
     @contextmanager

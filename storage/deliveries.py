@@ -46,7 +46,7 @@ class DeliveryRow:
     begun_at: datetime | None
     plain: bool
     reason: str
-    say: dict[str, Any] | None
+    say: Any
     receipt: str
     created_at: datetime
     done_at: datetime | None
@@ -372,3 +372,8 @@ def purge(tx: Tx, answers_before: datetime, others_before: datetime) -> int:
         and_(delivery.c.kind == "answer", delivery.c.done_at < answers_before), delivery.c.done_at < others_before
     )
     return tx.conn.execute(delete(delivery).where(settled, old)).rowcount
+
+
+def purge_batches(tx: Tx, before: datetime) -> None:
+    """Removes batches that were reported before."""
+    tx.conn.execute(delete(batch).where(batch.c.done_at < before))

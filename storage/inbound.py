@@ -21,8 +21,10 @@ class Waiting:
     tries: int
 
 
-def take_in(tx: Tx, platform: str, message_id: str, body: dict[str, Any], now: datetime) -> bool:
-    """False when this message was taken in before."""
+def take_in(
+    tx: Tx, platform: str, message_id: str, body: dict[str, Any], now: datetime, *, event_id: str = ""
+) -> bool:
+    """False when this message was taken in before, under this id of its own or this `event_id` of its delivery."""
     row = {
         "platform": platform,
         "message_id": message_id,
@@ -30,6 +32,8 @@ def take_in(tx: Tx, platform: str, message_id: str, body: dict[str, Any], now: d
         "received_at": now,
         "tries": 0,
     }
+    if event_id and not insert_or_ignore(tx, inbound, [row | {"message_id": f"event:{event_id}"[:255], "body": None}]):
+        return False
     return insert_or_ignore(tx, inbound, [row]) == 1
 
 

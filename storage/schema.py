@@ -285,7 +285,7 @@ delivery = Table(
     Column("group_name", String(64), nullable=False, default=""),
     Column("masked", String(160), nullable=False, default=""),
     Column("batch_id", Key, ForeignKey("batch.id", ondelete="SET NULL"), index=True),
-    Column("code_id", Key, ForeignKey("code.id", ondelete="SET NULL")),
+    Column("code_id", Key, ForeignKey("code.id", ondelete="SET NULL"), index=True),
     Column("payload", Text),  # sealed; emptied once settled
     Column("due_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),

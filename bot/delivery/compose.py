@@ -45,7 +45,11 @@ class Sender:
 
     def budgets(self, row: DeliveryRow) -> tuple[Throttle, ...]:
         """What may be sent where this row goes."""
-        if row.channel == CHAT or (row.kind == "code" and row.channel in PERSONAL):
+        if row.channel == CHAT:
+            payload = row.payload or {}
+            platform = self.platforms.get((payload.get("conversation") or payload.get("person", "")).partition(":")[0])
+            return platform.budgets if platform else ()
+        if row.kind == "code" and row.channel in PERSONAL:
             return ()
         return self.channels[row.channel].budgets
 
@@ -67,8 +71,13 @@ class Sender:
                 conversation = people.conversation_by_id(tx, conversation_id)
             if conversation is None:
                 raise DeliveryError("gone", _("The conversation does not exist any more."), permanent=True)
+            until = payload.get("reply_until")
             place = Place(
-                conversation_id, person, conversation.direct, conversation.reply_url, conversation.reply_until
+                conversation_id,
+                person,
+                conversation.direct,
+                payload.get("reply_url", ""),
+                datetime.fromisoformat(until) if until else None,
             )
         speaker = Speaker(self.outside.http, now, key_of(row), self.credentials[name])
         return platform.say(from_json(payload["document"]), language, place, speaker).reference

@@ -25,7 +25,7 @@ from handlers.context import Rules
 from handlers.errors import DeliveryError
 from handlers.retries import DeadLetter, RetryLater, Simplify
 from handlers.texts import _, from_json, to_json
-from storage import codes, deliveries
+from storage import alerts, codes, deliveries
 from storage.database import Database
 from storage.deliveries import DeliveryRow, LaneRow
 from storage.schema import from_ms, to_ms
@@ -44,6 +44,9 @@ MOST_A_VISIT = 20
 POLL_S = 1.0
 SWEEP_S = 3.0
 TIDY_S = 3600.0
+
+KEPT = timedelta(days=90)
+"""How long the delivery log and alerts that are over are kept."""
 
 PATIENT_TRIES = 6
 """After so many tries a message that keeps failing no longer holds up the others of its lane."""
@@ -181,7 +184,9 @@ class Worker:
     def _tidy(self) -> bool:
         now = self._clock()
         with self._database.write() as tx:
-            deliveries.purge(tx, now - timedelta(days=1), now - timedelta(days=90))
+            deliveries.purge(tx, now - timedelta(days=1), now - KEPT)
+            deliveries.purge_batches(tx, now - timedelta(days=1))
+            alerts.purge(tx, now - KEPT)
             codes.forget(tx, now - timedelta(days=2))
         return True
 

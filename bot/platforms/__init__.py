@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.platforms import dingtalk
+from bot.platforms import dingtalk, lark, wecom
 from bot.platforms.contract import Platform
 
-PLATFORMS: dict[str, Platform] = {platform.name: platform for platform in (dingtalk.PLATFORM,)}
+PLATFORMS: dict[str, Platform] = {platform.name: platform for platform in (dingtalk.PLATFORM, lark.PLATFORM, wecom.PLATFORM)}

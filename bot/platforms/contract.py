@@ -8,6 +8,7 @@ from datetime import datetime
 
 from bot.channels.contract import Receipt
 from bot.http import Http
+from handlers.budgets import Throttle
 from handlers.document import Document
 from handlers.texts import Language
 
@@ -17,6 +18,7 @@ class Incoming:
     """One chat message, verified and decoded, not yet acted on. Stored as JSON before the platform gets its answer.
 
     message_id    the platform's own, the key against duplicates together with `platform`
+    event_id      a second such key, of the delivery; "" where the platform has none beside the message's
     person        `dingtalk:dingcorp01/0147123`; "" when the platform does not say who it was (outsiders)
     conversation  `dingtalk:cidAbC123==`
     direct        a one-to-one chat
@@ -37,6 +39,7 @@ class Incoming:
     mentions: tuple[tuple[str, str], ...] = ()
     reply_url: str = ""
     reply_until: datetime | None = None
+    event_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,13 @@ class Platform:
 
     say      posts the document; returning means the platform's body said that it took it; raises DeliveryError
     private  can say something to one person without the others seeing it
+    budgets  how often one conversation or person may be written to
     """
 
     name: str
     say: Callable[[Document, Language, Place, Speaker], Receipt]
     private: bool = True
+    budgets: tuple[Throttle, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

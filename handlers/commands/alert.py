@@ -24,10 +24,10 @@ ALL = frozenset({"all", "全部", "所有"})
 OPEN = frozenset({"open", "未恢复", "打开"})
 
 
-def _find(ctx: Context, request: Request, example: Say) -> AlertRow:
+def _find(ctx: Context, request: Request, example: Say, *, lock: bool = False) -> AlertRow:
     if not request.numbers:
         raise CommandError(_("The number of an alert is missing. Example: {example}", example=example))
-    row = alerts.by_id(ctx.tx, request.numbers[0])
+    row = alerts.by_id(ctx.tx, request.numbers[0], lock=lock)
     if row is None:
         raise CommandError(
             _("There is no alert {number}. “alerts” shows what is open.", number=f"#{request.numbers[0]}")
@@ -117,7 +117,7 @@ def _extended(document: Document, more: list[Block]) -> Document:
 
 
 def ack(ctx: Context, request: Request) -> Answers:
-    row = _find(ctx, request, examples.ACK)
+    row = _find(ctx, request, examples.ACK, lock=True)
     if row.status == "resolved":
         raise CommandError(_("Alert {number} is over already.", number=f"#{row.id}"))
     if row.acked_by:
@@ -142,7 +142,7 @@ def ack(ctx: Context, request: Request) -> Answers:
 
 
 def unack(ctx: Context, request: Request) -> Answers:
-    row = _find(ctx, request, examples.UNACK)
+    row = _find(ctx, request, examples.UNACK, lock=True)
     if not row.acked_by:
         raise CommandError(_("Nobody has acknowledged alert {number}.", number=f"#{row.id}"))
     alerts.change(ctx.tx, row.id, acked_by=None, acked_at=None)
@@ -151,7 +151,7 @@ def unack(ctx: Context, request: Request) -> Answers:
 
 
 def resolve(ctx: Context, request: Request) -> Answers:
-    row = _find(ctx, request, examples.RESOLVE)
+    row = _find(ctx, request, examples.RESOLVE, lock=True)
     if row.status == "resolved":
         raise CommandError(_("Alert {number} is over already.", number=f"#{row.id}"))
     version = row.version + 1

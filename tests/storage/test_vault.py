@@ -27,7 +27,11 @@ def test_rotated_keys_open_what_the_old_one_sealed_and_seal_with_the_new() -> No
     assert NEW.open(BOTH.seal("secret")) == "secret"
 
 
-@pytest.mark.parametrize("sealed", [NEW.seal("x"), "", "not sealed at all", OLD.seal("x")[:-4] + "AAA="])
+@pytest.mark.parametrize(
+    "sealed",
+    [NEW.seal("x"), "", "not sealed at all", OLD.seal("x")[:-4] + "AAA="],
+    ids=["another key", "nothing", "plain", "changed"],
+)
 def test_what_another_key_sealed_or_somebody_changed_does_not_open(sealed: str) -> None:
     with pytest.raises(WrongKey):
         OLD.open(sealed)

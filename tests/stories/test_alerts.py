@@ -350,3 +350,14 @@ def test_what_is_stored_of_webhooks_is_not_readable(town: Town) -> None:
     with town.service.database.read() as tx:
         assert people.by_id(tx, f"dingtalk:dingcorp01/{ADMIN}") is not None
     assert json.dumps(ROBOT_URL)[1:-1].encode() not in stored
+
+
+def test_what_a_person_resolved_and_is_still_reported_comes_back_after_the_repeat_interval(town: Town) -> None:
+    path = with_robot(town)
+    report = {"title": "disk full", "starts_at": "2026-03-02T08:58:00Z"}
+    town.alert(path, report)
+    town.say("resolve 1")
+    assert town.alert(path, report).json()["alerts"] == [1], "a copy of the same report is old news"
+    assert "No alert is open" in town.say("alerts")
+    town.forward(hours=4, seconds=1)
+    assert town.alert(path, report).json()["alerts"] == [2]

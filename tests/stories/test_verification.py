@@ -199,3 +199,13 @@ def test_without_settings_the_answer_says_what_is_missing(make_town: object) -> 
     assert "SMTP_URL" in answer
     assert "SMS_TEMPLATE_CODE" in answer
     assert "not verified" in town.say("contact show Ann")
+
+
+def test_a_code_survives_the_rotation_of_the_key(town: Town) -> None:
+    town.say("contact add Ann 13800138000")
+    code = town.code_for(PHONE)
+    town.quiet()
+    town.close()
+    town.settings = town.settings.model_copy(update={"secret_key": "new-key-of-the-story,key-of-the-story"})
+    town.open()
+    assert "active" in town.say(code)

@@ -311,6 +311,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_delivery_alert_id"), "delivery", ["alert_id"], unique=False)
     op.create_index(op.f("ix_delivery_batch_id"), "delivery", ["batch_id"], unique=False)
+    op.create_index(op.f("ix_delivery_code_id"), "delivery", ["code_id"], unique=False)
     op.create_index(op.f("ix_delivery_method_id"), "delivery", ["method_id"], unique=False)
     op.create_index(
         "ix_delivery_ready",
@@ -363,6 +364,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("state = 'ready'"),
     )
     op.drop_index(op.f("ix_delivery_method_id"), table_name="delivery")
+    op.drop_index(op.f("ix_delivery_code_id"), table_name="delivery")
     op.drop_index(op.f("ix_delivery_batch_id"), table_name="delivery")
     op.drop_index(op.f("ix_delivery_alert_id"), table_name="delivery")
     op.drop_table("delivery")

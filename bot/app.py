@@ -20,10 +20,12 @@ from bot.http import Http
 from bot.inbox import Inbox
 from bot.intake import Intake
 from bot.metrics import Heartbeats, Metrics
-from bot.platforms import PLATFORMS, dingtalk, lark, wecom
+from bot.platforms import PLATFORMS, dingtalk, lark, slack, wecom
 from bot.platforms.access_token import AccessTokens
 from bot.platforms.dingtalk import DingTalkCredentials
 from bot.platforms.dingtalk_stream import StreamRunner
+from bot.platforms.slack_routing import SlackRouting
+from bot.platforms.slack_socket import SocketRunner
 from bot.sandbox import page
 from bot.sandbox.playground import Playground
 from bot.settings import Settings, overrides, secret_key
@@ -31,6 +33,7 @@ from bot.web import alerts as alerts_web
 from bot.web import dingtalk as dingtalk_web
 from bot.web import health
 from bot.web import lark as lark_web
+from bot.web import slack as slack_web
 from bot.web import wecom as wecom_web
 from bot.web.alerts import refusal
 from handlers.context import Rules
@@ -134,7 +137,7 @@ class Service:
                 "webhook_hosts": settings.webhook_hosts,
                 "repeat_interval": timedelta(seconds=settings.repeat_interval),
                 "missing": {name: lacks for name, c in CHANNELS.items() if (lacks := c.missing(outside))},
-                "private": frozenset({"dingtalk", "lark"}) | wecom.private(wecom_voice),
+                "private": frozenset({"dingtalk", "lark", "slack"}) | wecom.private(wecom_voice),
                 "version": bot.__version__,
                 **(rules or {}),
             }
@@ -151,6 +154,9 @@ class Service:
         self._lark = lark_app
         if wecom_voice is not None:
             credentials["wecom"] = wecom_voice
+        slack_app = slack.credentials(settings)
+        if slack_app is not None:
+            credentials["slack"] = slack_app
         sender = Sender(self.database, self.rules, outside, CHANNELS, PLATFORMS, credentials)
         self.worker = Worker(
             self.database,
@@ -188,6 +194,17 @@ class Service:
                 clock=clock,
                 beat=lambda: self.heartbeats.beat("dingtalk stream"),
             )
+        self.slack: SlackRouting | None = None
+        self.slack_socket: SocketRunner | None = None
+        if slack_app is not None:
+            self.slack = SlackRouting(slack_app.bot_token, self.inbox.take_in, clock, api_url=settings.slack_api_url)
+            if settings.slack_app_token and "worker" in parts:
+                self.slack_socket = SocketRunner(
+                    settings.slack_app_token,
+                    self.slack.dispatch,
+                    api_url=settings.slack_api_url,
+                    beat=lambda: self.heartbeats.beat("slack socket"),
+                )
         self.app = self._web()
 
     def _waiting(self) -> int:
@@ -207,6 +224,8 @@ class Service:
             self.worker.start()
             if self.stream:
                 self.stream.start()
+            if self.slack_socket:
+                self.slack_socket.start()
 
     def stop(self, timeout_s: float) -> None:
         """Nothing new comes in, what was begun ends, what waits stays on disk for the next start."""
@@ -218,6 +237,9 @@ class Service:
         if self.stream:
             self.stream.stop(min(2.0, left()))
             self.heartbeats.forget("dingtalk stream")
+        if self.slack_socket:
+            self.slack_socket.stop(min(2.0, left()))
+            self.heartbeats.forget("slack socket")
         if "web" in self.parts:
             self.intake.stop(left())
         if "worker" in self.parts:
@@ -246,6 +268,7 @@ class Service:
                 self.clock,
             )
         )
+        app.register_blueprint(slack_web.blueprint(self.settings.slack_signing_secret, self.slack, self.clock))
         if self.playground is not None:
             app.register_blueprint(page.blueprint(self.playground))
 

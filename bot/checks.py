@@ -109,6 +109,10 @@ def _dingtalk(settings: Settings, http: Http) -> list[Finding]:
 
 def _wecom(settings: Settings, http: Http) -> list[Finding]:
     if not (settings.wecom_corp_id and settings.wecom_secret):
+        if settings.wecom_bot_token and not settings.wecom_corp_id:
+            return [
+                Finding("wrong", "WECOM_CORP_ID", "is not set: without it nobody who talks to the robot has a name")
+            ]
         if settings.wecom_bot_token:
             return [Finding("ok", "wecom", "the robot's callback is configured; there is nothing to call")]
         return [
@@ -133,6 +137,11 @@ def _wecom(settings: Settings, http: Http) -> list[Finding]:
 def _lark(settings: Settings, http: Http) -> list[Finding]:
     if not settings.lark_app_id:
         return [Finding("missing", "lark", "set LARK_APP_ID and LARK_APP_SECRET to use it")]
+    findings = []
+    if not settings.lark_encrypt_key and not settings.lark_verification_token:
+        findings.append(Finding("missing", "LARK_VERIFICATION_TOKEN", "is needed to hear people, or LARK_ENCRYPT_KEY"))
+    elif not settings.lark_encrypt_key:
+        findings.append(Finding("missing", "LARK_ENCRYPT_KEY", "requests are not signed: set one for production"))
     reply = http.post(
         "https://open.feishu.cn/open-apis/auth/v3/tenant_access_token/internal",
         json={"app_id": settings.lark_app_id, "app_secret": settings.lark_app_secret},
@@ -140,8 +149,8 @@ def _lark(settings: Settings, http: Http) -> list[Finding]:
     )
     body = _answer(reply)
     if body.get("code") == 0 and body.get("tenant_access_token"):
-        return [Finding("ok", "lark", "knows the app")]
-    return [_refused("lark", reply.status, body.get("code"), "check LARK_APP_ID and LARK_APP_SECRET")]
+        return [Finding("ok", "lark", "knows the app"), *findings]
+    return [_refused("lark", reply.status, body.get("code"), "check LARK_APP_ID and LARK_APP_SECRET"), *findings]
 
 
 def _slack(settings: Settings, http: Http) -> list[Finding]:

@@ -94,7 +94,7 @@ class Metrics:
             ["platform", "outcome"],
             registry=self.registry,
         )
-        self.queue_ready = Gauge("callboard_queue_ready", "Deliveries that are due and wait", registry=self.registry)
+        self.queue_ready = Gauge("callboard_queue_ready", "Deliveries that are not sent yet", registry=self.registry)
         self.http_requests = Counter(
             "callboard_http_requests_total", "HTTP requests answered", ["route", "status"], registry=self.registry
         )

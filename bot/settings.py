@@ -158,8 +158,8 @@ def _host(value: str) -> str:
 
 
 def _aes_key(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9]{43}", value):
-        raise ValueError("must be the 43 letters and digits shown in the console")
+    if not re.fullmatch(r"[A-Za-z0-9+/]{43}", value):
+        raise ValueError("must be the 43 characters (letters and digits) shown in the console")
     return value
 
 

@@ -15,9 +15,13 @@ from storage.alerts import AlertRow
 WHERE = ("instance", "instancename", "instance_id", "instanceid", "host", "hostname", "node", "pod", "service", "job")
 """Labels that say where it happens, looked up without regard to case, best first."""
 
+WORDS = ("summary", "description", "message")
+"""Annotations that are running text."""
+
 VALUE = ("value", "curvalue", "current_value", "currentvalue")
 
 MOST_LABELS = 12
+MOST_ANNOTATIONS = 6
 
 
 def badge(status: str, severity: str) -> Say:
@@ -77,13 +81,18 @@ def alert_document(
     if group:
         facts.append((_("Group"), group))
     blocks: list[Block] = [Facts(tuple(facts))]
-    if alert.description and alert.description != alert.title:
-        blocks.insert(0, Paragraph(alert.description))
+    texts = [alert.description, *(alert.annotations.get(name, "") for name in WORDS)]
+    said_already = {alert.title}
+    for text in reversed([text for text in dict.fromkeys(texts) if text and text not in said_already]):
+        blocks.insert(0, Paragraph(text))
     said = (where, value, alert.title)
     rest = [(name, text) for name, text in alert.labels.items() if text and text not in said and name != "severity"]
     if rest:
         shown = tuple((name, text) for name, text in rest[:MOST_LABELS])
         blocks.append(Facts(shown))
+    notes = [(name, text) for name, text in alert.annotations.items() if text and not _known_annotation(name, text)]
+    if notes:
+        blocks.append(Facts(tuple(notes[:MOST_ANNOTATIONS])))
     footer: Say = ""
     if number is not None and alert.status == "firing":
         footer = _("To Callboard: ack {number} · resolve {number} · alert {number}", number=f"#{number}")
@@ -95,9 +104,24 @@ def alert_document(
         number=number,
         tone=tone,
         blocks=tuple(blocks),
-        links=tuple(Link(link_name(label), url) for label, url in alert.links if safe_url(url)),
+        links=_links(alert),
         footer=footer,
     )
+
+
+def _known_annotation(name: str, text: str) -> bool:
+    """Whether an annotation is shown elsewhere: as text, as the value, as a link; or is of no use to people."""
+    return name in WORDS or name in VALUE or safe_url(text) is not None or name.startswith("_")
+
+
+def _links(alert: Alert) -> tuple[Link, ...]:
+    """The alert's links, and those annotations that are one (`runbook_url`), each address once."""
+    pairs = [*alert.links, *((name.removesuffix("_url"), text) for name, text in alert.annotations.items())]
+    found: dict[str, Link] = {}
+    for label, url in pairs:
+        if safe_url(url):
+            found.setdefault(url, Link(link_name(label), url))
+    return tuple(found.values())
 
 
 def link_name(label: str) -> Say:

@@ -140,7 +140,8 @@ def add_address(ctx: Context, contact: ContactRow, address: Address, secret: str
                 contacts.change_method(ctx.tx, method.id, secret=secret, state="pending", verified_at=None)
                 method = refreshed(ctx, method)
             if method.state == "active":
-                return _("{name} has {address} already, and it is active.", name=contact.name, address=address.masked)
+                known_as = shown(ctx, method)
+                return _("{name} has {address} already, and it is active.", name=contact.name, address=known_as)
             return send_code(ctx, contact, method)
     if len(known) >= MOST_METHODS:
         raise CommandError(
@@ -228,7 +229,9 @@ def reachability(states: Iterable[tuple[str, str, str]]) -> Say:
     active = [channel for channel, _masked, state in methods if state == "active"]
     if active:
         return joined(channel_name(channel) for channel in dict.fromkeys(active))
-    return _("nothing verified yet") if methods else _("no address")
+    if any(state == "pending" for _channel, _masked, state in methods):
+        return _("nothing verified yet")
+    return _("disabled") if methods else _("no address")
 
 
 def joined(words: Iterable[Say]) -> Say:

@@ -70,7 +70,7 @@ def handle(tx: Tx, message: Said, key: str, rules: Rules, now: datetime) -> set[
             _("I do not know who you are: your organisation's directory does not tell me."),
             (Paragraph(_("Only people of the organisation can give commands.")),),
         )
-        return _owe(tx, [Answer(stranger)], default, place, "", key, now)
+        return _owe(tx, [Answer(stranger)], _language_of(message.text, default), place, "", key, now)
     person = people.seen(tx, message.person, message.name, now)
     if place.language is None:  # bare digits and numbers have no language of their own
         default = known_language(person, rules.language)
@@ -81,6 +81,16 @@ def handle(tx: Tx, message: Said, key: str, rules: Rules, now: datetime) -> set[
     answers = _answers(ctx, message)
     people.speaks(tx, person.id, ctx.language)
     return ctx.wake | _owe(tx, answers, ctx.language, place, person.id, key, now)
+
+
+def _language_of(text: str, default: Language) -> Language:
+    """The language of what was said; the default where it does not tell."""
+    try:
+        return parse(text, FORMS, language=default).language
+    except UnknownCommand as unknown:
+        return unknown.language
+    except OnCallError:
+        return default
 
 
 def _owe(
@@ -169,9 +179,6 @@ def _dispatch(ctx: Context, request: Request) -> Answers:
     if request.form == "more":
         return _more(ctx)
     people.close_question(ctx.tx, ctx.place.id, ctx.person.id, "name")
-    if request.form != "code":
-        # Another command makes an open question moot: a yes after it would surprise.
-        people.close_question(ctx.tx, ctx.place.id, ctx.person.id, "confirm")
     return COMMANDS[request.form].run(ctx, request)
 
 

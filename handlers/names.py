@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -12,6 +13,8 @@ from handlers.errors import CommandError
 from handlers.texts import Say, _
 
 LONGEST = 64
+
+_URL = re.compile(r"(?i)\S*(?:://|access_token=|/hook/|webhook/send|hooks\.slack)\S*")
 
 
 def key(name: str) -> str:
@@ -47,7 +50,8 @@ def checked(name: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with what cannot be shown or stored replaced."""
+    """The text with what cannot be shown or stored replaced, and without URLs: a webhook's is a secret."""
+    text = _URL.sub("…", text)
     return "".join("\ufffd" if unicodedata.category(ch) in ("Cc", "Cs") else ch for ch in text)
 
 

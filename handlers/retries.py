@@ -13,7 +13,7 @@ DELAYS_S = (5, 15, 30, 60, 120, 300, 600, 1200, 1800)
 JITTER = 0.2
 """Delays vary by this part, so that many messages that failed together do not come back together."""
 
-SIMPLER = frozenset({"form", "too_long", "unsafe", "mention"})
+SIMPLER = frozenset({"form", "too_long", "unsafe", "content", "mention"})
 """Reasons of a permanent refusal that a simpler form of the same message may escape."""
 
 
@@ -50,7 +50,7 @@ def decide(
     delay = timedelta(seconds=base * (1 + JITTER * (2 * chance - 1)))
     pause = error.retry_after is not None
     if error.retry_after is not None:
-        delay = max(timedelta(seconds=error.retry_after), timedelta(seconds=1))
+        delay = max(timedelta(seconds=error.retry_after), delay)
     at = now + delay
     if at >= expires_at:
         return DeadLetter("expired")

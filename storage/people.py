@@ -38,8 +38,11 @@ class ConversationRow:
 
 
 def seen(tx: Tx, person_id: str, name: str, now: datetime) -> PersonRow:
-    """Remembers that this person spoke, and gives what is known of them."""
-    upsert(tx, person, ("id",), {"id": person_id, "name": name[:255], "seen_at": now})
+    """Remembers that this person spoke, and gives what is known of them. A name that is not told stays the known one."""
+    values: dict[str, Any] = {"id": person_id, "seen_at": now}
+    if name:
+        values["name"] = name[:255]
+    upsert(tx, person, ("id",), values)
     found = by_id(tx, person_id)
     assert found is not None  # noqa: S101 (just written)
     return found

@@ -36,7 +36,7 @@ BUTTON_CHARS = 20
 
 GONE = dead("gone", _("The DingTalk robot does not exist any more; add it again and set the new webhook."))
 KEYWORD = dead(
-    "keyword", _("DingTalk refused the message: add the keyword *{keyword}* in the robot's security settings.")
+    "keyword", _("DingTalk refused the message: add the keyword “{keyword}” in the robot's security settings.")
 )
 SIGN = dead("sign", _("DingTalk refused the signature: copy the robot's secret (SEC…) again and set it."))
 ADDRESS = dead("ip", _("DingTalk does not accept this server's address: add it in the robot's security settings."))

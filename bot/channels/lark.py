@@ -32,7 +32,7 @@ FORM = Refusal("form", _("Lark did not accept the form of the message."))
 TOO_FAST = temporary("rate_limited", _("Lark takes no more messages for this bot at the moment."))
 SIGN = dead("sign", _("Lark refused the signature: copy the bot's secret again and set it."))
 CLOCK = Refusal("clock", _("Lark refused the time of the message: the clock of this server is wrong."))
-KEYWORD = dead("keyword", _("Lark refused the message: add the keyword *{keyword}* in the bot's security settings."))
+KEYWORD = dead("keyword", _("Lark refused the message: add the keyword “{keyword}” in the bot's security settings."))
 
 REFUSALS: dict[int, Refusal] = {
     11232: TOO_FAST,

@@ -18,8 +18,9 @@ _WIDE = str.maketrans({"<": "＜", ">": "＞", "[": "［", "]": "］", "`": "＇
 _UNDERSCORES = re.compile(r"(?<![^\W_])_+(?=\S)|(?<=\S)_+(?![^\W_])")
 _BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)", re.MULTILINE)
 _ENTITY = re.compile(r"&(?=#|[A-Za-z][A-Za-z0-9]*;)")
-_LINE_START = re.compile(r"^[ \t]*(?:([#=~\-+])|(\d{1,9})([.)])(?=\s|$))", re.MULTILINE)
-_WIDE_START = {"#": "＃", "=": "＝", "~": "～", "-": "－", "+": "＋", ".": "．", ")": "）"}
+# A heading; an item of a list; a rule, or the line below a heading; a number of a list. Not `+8613800138000`.
+_LINE_START = re.compile(r"^[ \t]*(?:(#)|([-+])(?=\s|$)|([-=])(?=[-= \t]*$)|(\d{1,9})([.)])(?=\s|$))", re.MULTILINE)
+_WIDE_START = {"#": "＃", "=": "＝", "-": "－", "+": "＋", ".": "．", ")": "）"}
 
 
 def escape(text: str) -> str:
@@ -27,7 +28,9 @@ def escape(text: str) -> str:
     text = clean(text).translate(_WIDE).replace("~~", "～～")
     text = _UNDERSCORES.sub(lambda found: "＿" * len(found[0]), text)
     text = _ENTITY.sub("＆", _BACKSLASH.sub("＼", text))
-    text = _LINE_START.sub(lambda found: (found[2] or "") + _WIDE_START[found[1] or found[3]], text)
+    text = _LINE_START.sub(
+        lambda found: (found[4] or "") + _WIDE_START[found[1] or found[2] or found[3] or found[5]], text
+    )
     return unmentioned(text)
 
 

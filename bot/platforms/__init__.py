@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bot.platforms import dingtalk, lark, wecom
+from bot.platforms import dingtalk, lark, slack, wecom
 from bot.platforms.contract import Platform
 
-PLATFORMS: dict[str, Platform] = {platform.name: platform for platform in (dingtalk.PLATFORM, lark.PLATFORM, wecom.PLATFORM)}
+PLATFORMS: dict[str, Platform] = {
+    platform.name: platform for platform in (dingtalk.PLATFORM, lark.PLATFORM, slack.PLATFORM, wecom.PLATFORM)
+}

@@ -96,7 +96,7 @@ class _Mention:
 
 def is_for(body: Mapping[str, Any], app_id: str) -> bool:
     """The event is not marked as one of another app."""
-    return _object(body.get("header")).get("app_id", app_id) == app_id
+    return bool(_object(body.get("header")).get("app_id", app_id) == app_id)
 
 
 def decode(body: Mapping[str, Any], own_id: Callable[[], str]) -> Incoming | None:
@@ -108,7 +108,8 @@ def decode(body: Mapping[str, Any], own_id: Callable[[], str]) -> Incoming | Non
     header, event = _object(body.get("header")), _object(body.get("event"))
     kind = header.get("event_type")
     if kind != MESSAGE:
-        log.info("a Lark event of another type was ignored: %s", re.sub(r"[^\w.]", "?", str(kind or body.get("type")))[:60])
+        shown = re.sub(r"[^\w.]", "?", kind[:60], flags=re.ASCII) if isinstance(kind, str) else "without a type"
+        log.info("a Lark event was ignored: %s", shown)
         return None
     message, sender = event.get("message"), _object(event.get("sender"))
     if not isinstance(message, Mapping):

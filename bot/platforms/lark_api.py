@@ -74,9 +74,7 @@ def call(
     return reply
 
 
-def _once(
-    http: Http, token: str, method: str, path: str, json: Any, params: Mapping[str, str] | None
-) -> HttpReply:
+def _once(http: Http, token: str, method: str, path: str, json: Any, params: Mapping[str, str] | None) -> HttpReply:
     headers = {"Authorization": f"Bearer {token}"}
     try:
         return http.request(method, HOST + path, json=json, params=params, headers=headers)

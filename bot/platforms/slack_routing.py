@@ -27,8 +27,8 @@ from slack_bolt import Ack, App, BoltContext, BoltRequest, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
 
-from bot.platforms import slack
 from bot.platforms.contract import Incoming
+from bot.platforms.slack_callback import decode_command, decode_event
 from handlers.errors import PayloadError
 from handlers.texts import _
 
@@ -125,6 +125,8 @@ class SlackRouting:
             raise PayloadError("$", _("not a payload of Slack's documented form")) from None
         if failure:
             raise failure[0]
+        if response.status == 404 and isinstance(payload.get("type"), str):
+            return BoltResponse(status=200)  # a kind that nobody here needs, such as `app_rate_limited`
         if response.status != 200:
             raise PayloadError("$", _("not a payload of Slack's documented form"))
         return response
@@ -133,7 +135,7 @@ class SlackRouting:
 
     def _command(self, body: dict[str, Any], context: BoltContext, ack: Ack) -> None:
         try:
-            self._take_in(slack.decode_command(body, self._clock(), context.get("fallback_id", "")))
+            self._take_in(decode_command(body, self._clock(), context.get("fallback_id", "")))
         except Exception as error:
             context["failure"].append(error)
             raise
@@ -141,7 +143,7 @@ class SlackRouting:
 
     def _event(self, body: dict[str, Any], context: BoltContext) -> None:
         try:
-            incoming = slack.decode_event(body)
+            incoming = decode_event(body)
             if incoming is not None:
                 self._take_in(incoming)
         except Exception as error:

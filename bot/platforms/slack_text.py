@@ -14,7 +14,7 @@ from bot.markup.plain import clean
 TEXT_MAX_CHARS = 20_000
 
 USER_ID = re.compile(r"[UW][A-Za-z0-9_-]{0,63}")
-_WRITTEN_BY_SLACK = re.compile(r"<([^<>\n]{1,8000})>")
+_WRITTEN_BY_SLACK = re.compile(r"<([@#!][^<>\n]{1,8000}|[a-z][a-z0-9+.-]{1,20}:[^<>\n]{1,8000})>", re.IGNORECASE)
 _BEFORE_COMMAND = " \t\n,:，：\u00a0"
 
 Mentions = tuple[tuple[str, str], ...]

@@ -225,4 +225,4 @@ def _receipt(reply: HttpReply) -> Receipt:
 
 # A member gets at most 30 messages a minute from the app; what is beyond is dropped without a word. Some answers take
 # more than one message.
-PLATFORM = Platform(name="wecom", say=say, budgets=(Throttle(20, 61.0),))
+PLATFORM = Platform(name="wecom", say=say, budgets=(Throttle(28, 61.0),))

@@ -22,7 +22,7 @@ BLOCK = 32
 HEAD = 20
 """16 random bytes and the length of the message."""
 
-_KEY = re.compile(r"[A-Za-z0-9]{43}")
+_KEY = re.compile(r"[A-Za-z0-9+/]{43}")
 
 
 class Forged(Exception):
@@ -32,7 +32,7 @@ class Forged(Exception):
 def aes_key(encoding_aes_key: str) -> bytes:
     """The 32 bytes behind the 43 characters of the console; ValueError for anything else."""
     if not _KEY.fullmatch(encoding_aes_key):
-        raise ValueError("an EncodingAESKey has 43 letters and digits")
+        raise ValueError("an EncodingAESKey has 43 characters")
     # The last character may have bits that are not used, which a decoder for canonical base64 would refuse.
     return base64.b64decode(encoding_aes_key + "=")
 

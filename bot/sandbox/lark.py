@@ -210,6 +210,15 @@ def check_card(card: Any) -> None:
         raise _bad(f"card.{name} is unknown")
 
 
+def refused_card(card: Any) -> str:
+    """Why this is no card of version 1.0 or 2.0, "" when it is one."""
+    try:
+        check_card(card)
+    except _Bad as bad:
+        return bad.text
+    return ""
+
+
 def _check_post(post: Any) -> None:
     locales = _object(post, "content.post")
     if not locales:

@@ -21,9 +21,12 @@ from bot.sandbox.cloudmonitor import VERSION, CloudMonitor
 from bot.sandbox.dingtalk import DingTalk, DingTalkClient
 from bot.sandbox.dingtalk_stream import StreamGateway
 from bot.sandbox.lark import Lark
+from bot.sandbox.lark_app import LarkApp
 from bot.sandbox.mail import Mail
 from bot.sandbox.slack import Slack
+from bot.sandbox.slack_app import SlackApp
 from bot.sandbox.wecom import WeCom
+from bot.sandbox.wecom_app import WeComApp
 from bot.sandbox.wire import Answer, Request, StandIn, json_answer, page_answer, text_answer
 from bot.sandbox.world import X5, App, Broken, Drop, Page, Refused, Slow, World
 
@@ -67,8 +70,11 @@ class StandIns:
         self.dingtalk = DingTalk(world)
         self.stream = StreamGateway(world)
         self.wecom = WeCom(world)
+        self.wecom_app = WeComApp(world)
         self.lark = Lark(world)
+        self.lark_app = LarkApp(world)
         self.slack = Slack(world)
+        self.slack_app = SlackApp(world)
         self.arms = Arms(world)
         self.sms = Aliyun(world, (SMS_SIGNATURE,), SMS_TEMPLATES)
         self.cloudmonitor = CloudMonitor(world)
@@ -79,9 +85,12 @@ class StandIns:
             *more,
             self.stream,
             self.dingtalk,
+            self.wecom_app,
             self.wecom,
+            self.lark_app,
             self.lark,
             self.slack,
+            self.slack_app,
             self.arms,
             self.sms,
         )

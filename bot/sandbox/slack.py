@@ -184,8 +184,17 @@ def check_message(message: Mapping[str, Any]) -> None:
                 raise _Bad("invalid_payload", "color")
 
 
+def refused_message(message: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Word and reason of a refusal, None when the message is well formed; for the other ways into a channel."""
+    try:
+        check_message(message)
+    except _Bad as bad:
+        return bad.word, bad.why
+    return None
+
+
 class Slack:
-    """`hooks.slack.com`."""
+    """`hooks.slack.com/services`."""
 
     name = "slack"
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from flask import Blueprint, Response, request
 
-from bot.platforms import slack
+from bot.platforms.slack_callback import verify
 from bot.platforms.slack_routing import SlackRouting, is_ssl_check, payload_of
 from bot.web.alerts import MAX_BYTES, refusal
 from handlers.errors import PayloadError
@@ -30,7 +30,7 @@ def blueprint(signing_secret: str, routing: SlackRouting | None, clock: Callable
             return refusal(413, "The body is too large.")
         if is_ssl_check(raw):
             return Response("", content_type="text/plain; charset=utf-8")
-        if not slack.verify(dict(request.headers), raw, signing_secret, clock().timestamp()):
+        if not verify(dict(request.headers), raw, signing_secret, clock().timestamp()):
             return refusal(401, "The signature does not match, or its timestamp is more than five minutes away.")
         try:
             payload = payload_of(raw, request.content_type or "")

@@ -47,7 +47,7 @@ def _one_name(request: Request, example: Say) -> str:
         raise CommandError(
             _(
                 "One contact at a time: “{names}” are several. Example: {example}",
-                names=", ".join(request.names),
+                names=names.printable(", ".join(request.names)),
                 example=example,
             )
         )

@@ -46,8 +46,9 @@ def _split(ctx: Context, request: Request, example: Say) -> tuple[GroupRow, list
 
 def _sorted_out(ctx: Context, wanted: Sequence[str]) -> tuple[list[ContactRow], list[str]]:
     """The contacts of these names, and the names nobody has."""
-    known, unknown = [], []
-    for name in wanted:
+    known: list[ContactRow] = []
+    unknown: list[str] = []
+    for name in {names.key(one): one for one in wanted}.values():
         row = contacts.by_key(ctx.tx, names.key(name))
         if row:
             known.append(row)
@@ -81,7 +82,7 @@ def create(ctx: Context, request: Request) -> Answers:
         raise CommandError(
             _(
                 "One group at a time: “{names}” are several. Example: {example}",
-                names=", ".join(request.names),
+                names=names.printable(", ".join(request.names)),
                 example=example,
             )
         )
@@ -167,6 +168,8 @@ def add(ctx: Context, request: Request) -> Answers:
     if not wanted:
         raise CommandError(_("Say whom to add to “{group}”. Example: {example}", group=group.name, example=example))
     known, unknown = _sorted_out(ctx, wanted)
+    there = {member.id for member in groups.members(ctx.tx, group.id)}
+    known = [contact for contact in known if contact.id not in there]
     new = groups.add_members(ctx.tx, group.id, [contact.id for contact in known])
     title = n_("{n} member added to “{group}”.", "{n} members added to “{group}”.", new, group=group.name)
     if known:
@@ -242,10 +245,21 @@ def rename(ctx: Context, request: Request) -> Answers:
     return said(_("Group “{old}” is called “{new}” now.", old=group.name, new=name))
 
 
+def _noted(ctx: Context, request: Request) -> tuple[GroupRow, str]:
+    """The group and the text: the longest run of first words that is a group's name wins over a quoted or single word."""
+    first = _name(request, examples.NOTE_GROUP)
+    words = request.text.split()
+    for length in range(min(len(words), names.LONGEST), 0, -1):
+        group = groups.by_key(ctx.tx, names.key(" ".join((first, *words[:length]))))
+        if group is not None:
+            return group, " ".join(words[length:])
+    return rules.find_group(ctx, first), request.text
+
+
 def note(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
-    group = rules.find_group(ctx, _name(request, examples.NOTE_GROUP))
-    text = _checked_note(request.text)
+    group, text = _noted(ctx, request)
+    text = _checked_note(text)
     groups.change(ctx.tx, group.id, note=text)
     ctx.log("group note", group.name, {"note": group.note}, {"note": text})
     if not text:

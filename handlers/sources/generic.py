@@ -1,7 +1,7 @@
 """Our own JSON: an object, a list, or `{"alerts": [...]}` of objects with a `title`; strict, so that mistakes are seen.
 
 Fields: title, status, severity, description, labels, annotations, link, fingerprint, starts_at, ends_at. Every other
-field becomes a label, a nested one as JSON text.
+scalar field becomes a label, a nested one an annotation as JSON text.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _alert(node: Node, now: datetime) -> Alert:
             description=node.get("description").text(),
             rule=labels.get("alertname") or title,
             labels=labels,
-            annotations=node.get("annotations").scalars(),
+            annotations=_annotations(node),
             links=(("link", link),) if link else (),
             starts_at=node.get("starts_at").time(),
             ends_at=ends_at or (now if status == "resolved" else None),
@@ -83,13 +83,19 @@ def _title(node: Node) -> str:
 
 
 def _labels(node: Node) -> dict[str, str]:
-    """The labels and the fields we do not know; where both have a name, the labels win."""
-    unknown = {
-        name: field.scalar() if field.is_scalar() else field.compact()
-        for name, field in node.fields()
-        if name not in FIELDS and not field.missing
-    }
+    """The labels and the scalar fields we do not know; where both have a name, the labels win."""
+    unknown = {name: field.scalar() for name, field in _unknown(node) if field.is_scalar()}
     return {**unknown, **node.get("labels").scalars()}
+
+
+def _annotations(node: Node) -> dict[str, str]:
+    """The annotations and the nested fields we do not know: they are shown, and no part of what the condition is."""
+    unknown = {name: field.compact() for name, field in _unknown(node) if not field.is_scalar()}
+    return {**unknown, **node.get("annotations").scalars()}
+
+
+def _unknown(node: Node) -> list[tuple[str, Node]]:
+    return [(name, field) for name, field in node.fields() if name not in FIELDS and not field.missing]
 
 
 def _identifying(labels: Mapping[str, str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 from handlers.errors import PayloadError
 from handlers.texts import Say, _
-from handlers.urls import safe_url
+from handlers.urls import URL_MAX_CHARS, safe_url
 
 FORM_FIELDS_MAX = 1_000
 SHOWN_MAX_CHARS = 60
@@ -150,8 +150,10 @@ class Node:
         raise self.wrong(_("one of {words}", words=", ".join(words)))
 
     def url(self) -> str:
-        """An http or https address; "" when missing or empty."""
+        """An http or https address; "" when missing, empty, or too long to be shown: no alert is lost for that."""
         text = self.text().strip()
+        if len(text) > URL_MAX_CHARS:
+            return ""
         if text and safe_url(text) is None:
             raise self.wrong(_("a web address such as {example}", example="https://example.com/runbook"))
         return text

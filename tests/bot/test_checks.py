@@ -229,3 +229,24 @@ def test_a_database_of_another_version_or_out_of_reach_is_wrong(tmp_path: Path) 
 
 def test_a_short_key_is_wrong() -> None:
     assert finding(Settings(secret_key="short"), "SECRET_KEY").state == "wrong"
+
+
+def test_the_wecom_robot_needs_to_know_its_organisation() -> None:
+    robot = {"wecom_bot_token": "t", "wecom_bot_aes_key": "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"}
+    alone = settings_at("http://127.0.0.1:1", **robot)
+    assert finding(alone, "WECOM_CORP_ID").state == "wrong"
+    whole = settings_at("http://127.0.0.1:1", **robot, wecom_corp_id="ww01")
+    assert finding(whole, "wecom").state == "ok"
+
+
+def test_what_lark_needs_to_be_heard_is_named(platforms: str) -> None:
+    keys = ("LARK_VERIFICATION_TOKEN", "LARK_ENCRYPT_KEY")
+    cases: tuple[tuple[dict[str, str], list[str]], ...] = (
+        ({}, ["LARK_VERIFICATION_TOKEN"]),
+        ({"lark_verification_token": "vt_1"}, ["LARK_ENCRYPT_KEY"]),
+        ({"lark_encrypt_key": "k"}, []),
+        ({"lark_verification_token": "vt_1", "lark_encrypt_key": "k"}, []),
+    )
+    for given, named in cases:
+        found = checks.everything(settings_at(platforms, **LARK, **given))
+        assert [one.name for one in found if one.name in keys and one.state == "missing"] == named

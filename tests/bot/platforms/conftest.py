@@ -46,8 +46,11 @@ def vendor() -> Iterator[Vendor]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
             with vendor.lock:
                 vendor.calls.append((self.path, body, {name.lower(): value for name, value in self.headers.items()}))
                 status, answer = vendor.answer(self.path)

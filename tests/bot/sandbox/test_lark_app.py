@@ -1,0 +1,209 @@
+"""Lark's app endpoints and its typing client: what is refused with which code, and what a callback looks like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from bot.sandbox.lark_app import LarkApp, LarkClient, bot_open_id
+from bot.sandbox.server import StandIns
+from bot.sandbox.world import App, World
+from tests.bot.sandbox.conftest import NOW, Clock
+
+SEND, TOKEN, BOT = (
+    "/open-apis/im/v1/messages",
+    "/open-apis/auth/v3/tenant_access_token/internal",
+    "/open-apis/bot/v3/info",
+)
+TEXT: dict[str, Any] = {"receive_id": "oc_1", "msg_type": "text", "content": '{"text":"hi"}'}
+DIV = {"tag": "div", "text": {"tag": "plain_text", "content": "x"}}
+CARD = {"elements": [DIV]}
+
+
+class Caller:
+    """Calls the stand-in as an app does."""
+
+    def __init__(self, stand_ins: StandIns, app: App) -> None:
+        self.stand_ins, self.app = stand_ins, app
+        self.http = requests.Session()
+        self.http.trust_env = False
+
+    @property
+    def lark(self) -> LarkApp:
+        return self.stand_ins.lark_app
+
+    @property
+    def world(self) -> World:
+        return self.stand_ins.world
+
+    def token(self, **more: Any) -> dict[str, Any]:
+        body = {"app_id": self.app.client_id, "app_secret": self.app.client_secret} | more
+        answer: dict[str, Any] = self.http.post(self.stand_ins.url + TOKEN, json=body, timeout=5).json()
+        return answer
+
+    def call(self, path: str, body: Any = None, *, method: str = "POST", **more: Any) -> requests.Response:
+        word = more.pop("token", None) or self.token()["tenant_access_token"]
+        headers = {"Authorization": f"Bearer {word}", "Content-Type": "application/json; charset=utf-8"}
+        data = json.dumps(body).encode() if body is not None else None
+        return self.http.request(method, self.stand_ins.url + path, data=data, headers=headers, timeout=5, **more)
+
+    def send(self, body: Any, kind: str = "chat_id", **more: Any) -> int:
+        code: int = self.call(f"{SEND}?receive_id_type={kind}", body, **more).json()["code"]
+        return code
+
+
+@pytest.fixture
+def caller(clock: Clock) -> Iterator[Caller]:
+    world = World(clock)
+    world.add_group("lark", "oc_1", "oncall", ["ou_1"])
+    world.add_group("lark", "oc_2", "without the bot", bot=False)
+    world.add_person("lark", "ou_1", "Ann", "t01", chat="oc_p2p")
+    world.add_person("lark", "ou_2", "Bob", "t01", reachable=False)
+    app = world.add_app("lark", "cli_1", "s3cr3t", "t01")
+    with StandIns(world) as stand_ins:
+        one = Caller(stand_ins, app)
+        yield one
+        one.http.close()
+
+
+def test_credentials_and_tokens_are_checked(caller: Caller, clock: Clock) -> None:
+    first = caller.token()
+    assert (first["code"], first["expire"]) == (0, 7200)
+    assert caller.token()["tenant_access_token"] == first["tenant_access_token"], "it stays while it is good"
+    assert caller.token(app_secret="x")["code"] == 10014
+    assert caller.token(app_id="cli_2")["code"] == 10003
+    assert caller.token(app_id=None)["code"] == 10003
+    refused = caller.call(BOT, method="GET", token="t-x")
+    assert (refused.status_code, refused.json()["code"]) == (400, 99991663)
+    assert requests.get(caller.stand_ins.url + BOT, timeout=5).json()["code"] == 99991661
+    clock.move(7201)
+    assert caller.call(BOT, method="GET", token=first["tenant_access_token"]).json()["code"] == 99991663
+    assert caller.token()["tenant_access_token"] != first["tenant_access_token"]
+    caller.lark.expire_tokens()
+    assert caller.send(TEXT) == 0, "a new one is given out"
+
+
+def test_the_bot_says_who_it_is_at_the_top_level(caller: Caller) -> None:
+    answer = caller.call(BOT, method="GET").json()
+    assert answer["bot"]["open_id"] == bot_open_id(caller.app)
+    assert "data" not in answer
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "code"),
+    [
+        (TEXT, "chat_id", 0),
+        (TEXT | {"receive_id": "oc_p2p"}, "chat_id", 0),
+        (TEXT | {"receive_id": "ou_1"}, "open_id", 0),
+        (TEXT | {"receive_id": "ou_1"}, "", 230001),
+        (TEXT | {"receive_id": "ou_1"}, "chat_id", 230001),
+        (TEXT | {"receive_id": "oc_2"}, "chat_id", 230002),
+        (TEXT | {"receive_id": "oc_9"}, "chat_id", 230001),
+        (TEXT | {"receive_id": "ou_9"}, "open_id", 230034),
+        (TEXT | {"receive_id": "ou_2"}, "open_id", 230013),
+        (TEXT | {"content": {"text": "hi"}}, "chat_id", 230001),
+        (TEXT | {"content": "hi"}, "chat_id", 230001),
+        (TEXT | {"content": "[]"}, "chat_id", 230001),
+        (TEXT | {"content": '{"text":""}'}, "chat_id", 230001),
+        (TEXT | {"msg_type": "markdown"}, "chat_id", 230001),
+        (TEXT | {"uuid": "x" * 50}, "chat_id", 0),
+        (TEXT | {"uuid": "x" * 51}, "chat_id", 230001),
+        (TEXT | {"msg_type": "interactive", "content": json.dumps(CARD)}, "chat_id", 0),
+        (TEXT | {"msg_type": "interactive", "content": json.dumps({"card": CARD})}, "chat_id", 230099),
+        (TEXT | {"msg_type": "interactive", "content": json.dumps(CARD | {"schema": "2.0"})}, "chat_id", 230099),
+        (TEXT | {"msg_type": "interactive", "content": json.dumps(CARD) + " " * 30_720}, "chat_id", 230025),
+        (TEXT | {"content": json.dumps({"text": "x" * 153_600})}, "chat_id", 230025),
+        (TEXT | {"msg_type": "post", "content": json.dumps({"zh_cn": {"content": []}})}, "chat_id", 0),
+        (TEXT | {"msg_type": "post", "content": json.dumps({"post": {"zh_cn": {}}})}, "chat_id", 230001),
+        ([], "chat_id", 230001),
+    ],
+)
+def test_messages_are_judged_as_documented(caller: Caller, body: Any, kind: str, code: int) -> None:
+    assert caller.send(body, kind) == code
+    assert [event.note for event in caller.world.refusals("lark")] == ([str(code)] if code else [])
+    assert len([event for event in caller.world.events if event.kind == "say"]) == (not code)
+
+
+def test_the_same_uuid_is_one_message_for_an_hour(caller: Caller, clock: Clock) -> None:
+    ids = {
+        caller.call(f"{SEND}?receive_id_type=chat_id", TEXT | {"uuid": "u"}).json()["data"]["message_id"] for _ in "ab"
+    }
+    assert len(ids) == 1
+    assert [event.kind for event in caller.world.events] == ["say", "repeat"]
+    clock.move(3600)
+    assert caller.send(TEXT | {"uuid": "u"}) == 0
+    assert len(caller.world.said("oc_1")) == 2
+
+
+def test_a_reply_needs_a_message_that_is_there(caller: Caller) -> None:
+    client = _client(caller)
+    posted = client.type("ou_1", "hi", group="oc_1")
+    path = f"{SEND}/{posted.message_id}/reply"
+    assert caller.call(path, {"msg_type": "text", "content": '{"text":"x"}'}).json()["code"] == 0
+    assert caller.world.said("oc_1")[-1].note == f"reply:{posted.message_id}"
+    caller.lark.withdrawn.add(posted.message_id)
+    assert caller.call(path, TEXT).json()["code"] == 230011
+    caller.lark.deleted.add("om_gone")
+    assert caller.call(f"{SEND}/om_gone/reply", TEXT).json()["code"] == 230110
+    assert caller.call(f"{SEND}/om_never/reply", TEXT).json()["code"] == 230001
+    client.close()
+
+
+def _client(caller: Caller, encrypt_key: str = "") -> LarkClient:
+    """Posts to an address where nobody listens to callbacks; what it posted is what is looked at."""
+    return LarkClient(
+        caller.world, caller.stand_ins.url, caller.app, encrypt_key=encrypt_key, verification_token="vt_1"
+    )
+
+
+def test_limits_are_kept_and_say_when_to_come_back(caller: Caller, clock: Clock) -> None:
+    codes = [caller.send(TEXT | {"receive_id": "oc_1"}) for _number in range(6)]
+    assert codes == [0, 0, 0, 0, 0, 230020]
+    assert caller.send(TEXT | {"receive_id": "ou_1"}, "open_id") == 0, "each chat has its own"
+    clock.move(1)
+    assert caller.send(TEXT) == 0
+    clock.move(1)
+    word = caller.token()["tenant_access_token"]
+    answers = [caller.call(BOT, method="GET", token=word) for _number in range(51)]
+    assert [answer.status_code for answer in answers] == [200] * 50 + [429]
+    assert answers[-1].json()["code"] == 99991400
+    assert answers[-1].headers["x-ogw-ratelimit-reset"] == "2"
+
+
+def test_unknown_paths_are_not_found(caller: Caller) -> None:
+    for path, method in ((SEND, "PUT"), (f"{SEND}/om_1", "POST"), ("/open-apis/im/v1/chats", "GET"), (BOT, "POST")):
+        assert caller.call(path, TEXT if method != "GET" else None, method=method).status_code == 404
+
+
+def test_group_bots_beside_it_still_work(caller: Caller) -> None:
+    caller.world.add_robot("lark", "oc_1", "hook1")
+    body = {"msg_type": "text", "content": {"text": "hi"}}
+    answer = requests.post(f"{caller.stand_ins.url}/open-apis/bot/v2/hook/hook1", json=body, timeout=5).json()
+    assert answer["code"] == 0
+
+
+def test_a_typed_message_is_the_documented_callback(caller: Caller) -> None:
+    client = _client(caller, encrypt_key="k")
+    posted = client.type("ou_1", "admin add", group="oc_1", others=("ou_2",))
+    assert set(json.loads(posted.raw)) == {"encrypt"}
+    assert set(posted.headers) == {
+        *("Content-Type", "X-Lark-Request-Timestamp", "X-Lark-Request-Nonce", "X-Lark-Signature"),
+    }
+    assert posted.headers["X-Lark-Request-Timestamp"] == str(int(NOW))
+    header, event = posted.body["header"], posted.body["event"]
+    assert (header["token"], header["app_id"], header["tenant_key"]) == ("vt_1", "cli_1", "t01")
+    assert json.loads(event["message"]["content"]) == {"text": "@_user_1 admin add @_user_2"}
+    assert [one["id"]["open_id"] for one in event["message"]["mentions"]] == [bot_open_id(caller.app), "ou_2"]
+    assert [one["mentioned_type"] for one in event["message"]["mentions"]] == ["bot", "user"]
+    assert not client.type("ou_1", "hi", group="oc_1", mention=False).delivered
+    assert not client.type("ou_1", "hi", group="oc_2").delivered
+    direct = client.type("ou_1", "hi")
+    assert direct.body["event"]["message"]["chat_type"] == "p2p"
+    assert "mentions" not in direct.body["event"]["message"]
+    with pytest.raises(LookupError):
+        client.type("ou_9", "hi")
+    client.close()

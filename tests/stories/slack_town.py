@@ -1,0 +1,77 @@
+"""The town, with a Slack workspace in it: people who mention the bot, write to it one-to-one, and type commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from bot.sandbox.slack_app import Posted, SlackClient, Workspace
+from tests.conftest import Clock
+from tests.stories.conftest import Town
+
+CHANNEL, ELSEWHERE = "C0ONCALL", "C0OTHER"
+LIN, WANG, ZHAO = "U0LIN", "U0WANG", "U0ZHAO"
+WORKSPACE = Workspace()
+TEAM = WORKSPACE.team
+
+Way = Literal["direct", "mention", "command", "command in chat"]
+
+
+class SlackTown(Town):
+    """`slack` types; an answer to it needs a second on the clock, as Slack's limit has it."""
+
+    slack: SlackClient
+
+    def __init__(self, folder: Path, clock: Clock, **settings: Any) -> None:
+        values = {
+            "slack_bot_token": WORKSPACE.bot_token,
+            "slack_signing_secret": WORKSPACE.signing_secret,
+            "admins": (f"slack:{TEAM}/{LIN}",),
+        }
+        super().__init__(folder, clock, **(values | settings))
+
+    def open(self) -> None:
+        app = self.stand_ins.slack_app
+        if not app.workspaces:
+            app.install(WORKSPACE)
+            people = ((LIN, "Lin", "D0LIN"), (WANG, "Wang", "D0WANG"), (ZHAO, "Zhao", "D0ZHAO"))
+            for person, name, chat in people:
+                self.world.add_person("slack", person, name, TEAM, chat=chat)
+            self.world.add_group("slack", CHANNEL, "oncall", [LIN, WANG, ZHAO])
+            self.world.add_group("slack", ELSEWHERE, "elsewhere", [LIN, WANG], bot=False)
+            self.world.add_robot("slack", CHANNEL, f"{TEAM}/B0002/slackhook02")
+        super().open()
+        self.slack = SlackClient(app, self.url, WORKSPACE)
+
+    def close(self) -> None:
+        self.slack.close()
+        super().close()
+
+    def place(self, person: str, way: Way) -> str:
+        found = self.world.person("slack", person)
+        assert found is not None
+        return found.chat if way in ("direct", "command in chat") else CHANNEL
+
+    def settle(self) -> None:
+        """Returns when nothing waits for its second any more."""
+        for _answer in range(2):
+            self.forward(seconds=2)
+            self.quiet()
+
+    def types(self, text: str, *, person: str = LIN, way: Way = "direct", **more: Any) -> Posted:
+        """Somebody types, when everything before it has been said."""
+        self.settle()
+        group = "" if self.place(person, way) != CHANNEL else CHANNEL
+        if way.startswith("command"):
+            posted = self.slack.command(person, text, group=group, **more)
+        else:
+            posted = self.slack.type(person, text, group=group, **more)
+        assert posted.status == 200 or self.slack.push, (posted.status, posted.answer)
+        return posted
+
+    def asks(self, text: str, *, person: str = LIN, way: Way = "direct", **more: Any) -> str:
+        """Somebody types; the words of the bot's first answer there."""
+        self.settle()
+        after = self.world.last
+        self.types(text, person=person, way=way, **more)
+        return self.answer(self.place(person, way), after=after)

@@ -73,7 +73,10 @@ class CannotStart(Exception):
 
 def opened(settings: Settings, parts: frozenset[str]) -> Database:
     """The database, migrated, with the locks of these parts. Raises CannotStart."""
-    database = Database(settings.database_url, secret_key(settings))
+    try:
+        database = Database(settings.database_url, secret_key(settings))
+    except OSError as error:
+        raise CannotStart(f"Callboard cannot start: DATABASE_URL: {error.strerror or error}") from None
     try:
         for part in sorted(parts):
             database.lock(part)

@@ -183,6 +183,8 @@ def result(row: DeliveryRow) -> Say:
         return _("failed: {why}", why=from_json(row.say)) if row.say else _("failed")
     if row.state == "cancelled":
         return _("cancelled")
+    if row.say and not row.attempts:
+        return _("waiting: {why}", why=from_json(row.say))
     if row.attempts and row.say:
         return _("waiting after {tries}: {why}", tries=n_("{n} try", "{n} tries", row.attempts), why=from_json(row.say))
     return _("waiting")

@@ -37,13 +37,15 @@ def without_digits(text: str) -> str:
     return _SIX_DIGITS.sub("……", text)
 
 
-def next_code_at(ctx: Context, method: MethodRow) -> datetime:
-    """When the next code may be sent to this address by this person; `ctx.now` when at once."""
+def next_code_at(ctx: Context, method: MethodRow) -> tuple[datetime, bool]:
+    """When this person may have the next code sent to this address (`ctx.now`: at once), and whether that is because
+    of how many this person had sent, whatever the address."""
     since = ctx.now - DAY
     now = to_ms(ctx.now)
     address = [to_ms(at) for at in codes.to_address(ctx.tx, method.address_key, since)]
     person = [to_ms(at) for at in codes.by_person(ctx.tx, ctx.person.id, since)]
-    return from_ms(max(next_slot(address, PER_ADDRESS, now), next_slot(person, PER_PERSON, now)))
+    by_address, by_person = next_slot(address, PER_ADDRESS, now), next_slot(person, PER_PERSON, now)
+    return from_ms(max(by_address, by_person)), by_person > by_address
 
 
 def start(ctx: Context, contact_name: str, method: MethodRow) -> Say:
@@ -59,7 +61,18 @@ def start(ctx: Context, contact_name: str, method: MethodRow) -> Say:
                 settings=", ".join(missing),
             )
         )
-    possible = next_code_at(ctx, method)
+    possible, yours = next_code_at(ctx, method)
+    if possible > ctx.now and yours:
+        raise VerificationError(
+            _(
+                "No code to {address} now: you had {most} codes sent today, which is the most for one person."
+                " The next one is possible in {wait}, at {time}; somebody else can ask for it before.",
+                address=shown,
+                most=PER_PERSON[0].count,
+                wait=lasting(possible - ctx.now),
+                time=local(possible, ctx.rules.zone),
+            )
+        )
     if possible > ctx.now:
         raise VerificationError(
             _(
@@ -159,7 +172,7 @@ def confirm(ctx: Context, digits: str) -> Document | None:
         )
     for code in waiting:
         digests = ctx.tx.vault.digests(f"code:{code.method_id}", digits)
-        if any([hmac.compare_digest(digest, code.digest) for digest in digests]):  # a list: every one is compared
+        if any(hmac.compare_digest(digest, code.digest) for digest in digests):
             return _confirmed(ctx, code)
     codes.guessed_wrong(ctx.tx, ctx.person.id, ctx.now)
     if not waiting:

@@ -15,8 +15,10 @@ from handlers.document import from_json, localize
 from handlers.errors import DeliveryError
 from handlers.model import Alert
 from handlers.outbox import CHAT
-from handlers.texts import Language, _
+from handlers.texts import LANGUAGES, Language, _
+from handlers.verification import known_language
 from storage import alerts, contacts, people
+from storage.contacts import MethodRow
 from storage.database import Database, Tx
 from storage.deliveries import DeliveryRow
 from storage.schema import to_ms
@@ -103,10 +105,18 @@ class Sender:
                 raise DeliveryError(
                     "disabled", _("The address is disabled; it has to be verified again."), permanent=True
                 )
-            message = self._message(tx, row, now)
+            message = self._message(tx, row, method, now)
         return channel.send(message, Target(method.address, method.secret), self.outside).reference
 
-    def _message(self, tx: Tx, row: DeliveryRow, now: datetime) -> Message:
+    def _language(self, tx: Tx, method: MethodRow) -> Language:
+        """Of the conversation a robot was proven in, else the one last used by who verified the address."""
+        place = people.conversation_by_id(tx, method.conversation) if method.conversation else None
+        if place is not None and place.language in LANGUAGES:
+            return "en" if place.language == "en" else "zh"
+        person = people.by_id(tx, method.verified_by) if method.verified_by else None
+        return known_language(person, self.rules.language)
+
+    def _message(self, tx: Tx, row: DeliveryRow, method: MethodRow, now: datetime) -> Message:
         payload = row.payload or {}
         language: Language = self.rules.language
         alert: Alert | None = None
@@ -116,6 +126,7 @@ class Sender:
             if stored is None:
                 raise DeliveryError("gone", _("The alert was removed meanwhile."), permanent=True)
             alert = cards.reported(stored, row.alert_status, row.alert_severity)
+            language = self._language(tx, method)
             acked_by = people.by_id(tx, stored.acked_by) if stored.acked_by else None
             document = localize(
                 cards.alert_document(

@@ -25,6 +25,7 @@ from handlers.context import Rules
 from handlers.errors import DeliveryError
 from handlers.retries import DeadLetter, RetryLater, Simplify
 from handlers.texts import _, from_json, to_json
+from handlers.times import local
 from storage import alerts, codes, deliveries
 from storage.database import Database
 from storage.deliveries import DeliveryRow, LaneRow
@@ -52,6 +53,8 @@ PATIENT_TRIES = 6
 """After so many tries a message that keeps failing no longer holds up the others of its lane."""
 
 CLOCK_JUMP = timedelta(seconds=5)
+
+WORTH_SAYING = timedelta(seconds=10)
 
 SETTLING = timedelta(seconds=6)
 """What may have been sent before a crash waits until the process has run so long: a crash loop repeats nothing."""
@@ -292,12 +295,21 @@ class Visit:
         slot = next_slot(self._window, self._budgets, to_ms(now))
         if slot > to_ms(now):
             self._open_at = from_ms(slot)
+            self._say_why(row, from_ms(slot))
             return False
         reserved = kept([*self._window, to_ms(now)], self._budgets)
         with self._database.write() as tx:
             if not deliveries.starting(tx, row.id, self._lane.key, self._lane.token, reserved, now, now + LEASE):
                 return False
         return self._send(row, now)
+
+    def _say_why(self, row: DeliveryRow, until: datetime) -> None:
+        """Notes on the next message, once, that it waits for the limit of its address."""
+        if row.say is None and until - self._clock() > WORTH_SAYING:
+            time = local(until, self._rules.zone)
+            why = _("the limit of this address is reached; it goes on at {time}", time=time)
+            with self._database.write() as tx:
+                deliveries.settle(tx, row.id, say=to_json(why), begun_at=row.begun_at)
 
     def _send(self, row: DeliveryRow, now: datetime) -> bool:
         started = time.monotonic()

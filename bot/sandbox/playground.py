@@ -148,7 +148,7 @@ class Playground:
         self.app: App = world.add_app("dingtalk", "dingsandboxbot", secrets.token_urlsafe(32), CORP)
         self._cloud = world.add_app("sms", "LTAIsandbox", secrets.token_urlsafe(24))
         for player in PLAYERS:
-            world.add_person("dingtalk", player.id, player.name, CORP, chat=player.chat)
+            world.add_person("dingtalk", player.id, player.also, CORP, chat=player.chat)
         for platform, group in GROUPS.items():
             members = [player.id for player in PLAYERS]
             world.add_group(platform, group, TITLES[platform], members, bot=platform == "dingtalk")

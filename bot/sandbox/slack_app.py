@@ -32,6 +32,9 @@ _BEARER = re.compile(r"Bearer (\S+)")
 _STAMP = re.compile(r"\d{10}\.\d{6}")
 _CONTROLS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
+METHOD = re.compile(r"/api/[a-z]+\.[A-Za-z.]+")
+"""A path of the Web API; other vendors have theirs under /api/ too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -99,7 +102,7 @@ class SlackApp:
     # -- one request
 
     def owns(self, request: Request) -> bool:
-        return request.path.startswith(("/api/", "/commands/"))
+        return METHOD.match(request.path) is not None or request.path.startswith("/commands/")
 
     def keys(self, request: Request) -> tuple[str, ...]:
         kind = "/commands/" if request.path.startswith("/commands/") else request.path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from handlers import alerts as rules
@@ -20,11 +21,16 @@ from storage import alerts, contacts, deliveries, groups, people
 from storage.alerts import AlertRow
 from storage.contacts import ContactRow, MethodRow
 
+Run = Callable[[Context, Request], Answers]
+
 ALL = frozenset({"all", "全部", "所有"})
 OPEN = frozenset({"open", "未恢复", "打开"})
 
 
 def _find(ctx: Context, request: Request, example: Say, *, lock: bool = False) -> AlertRow:
+    if not request.numbers and request.words:
+        word = names.printable(request.words[0])[:40]
+        raise CommandError(_("“{word}” is no number of an alert. Example: {example}", word=word, example=example))
     if not request.numbers:
         raise CommandError(_("The number of an alert is missing. Example: {example}", example=example))
     row = alerts.by_id(ctx.tx, request.numbers[0], lock=lock)
@@ -116,6 +122,21 @@ def _extended(document: Document, more: list[Block]) -> Document:
     return replace(document, blocks=(*document.blocks, *more))
 
 
+def _each(one: Run) -> Run:
+    """The same for every number that was given; when one of them cannot be, nothing is done."""
+
+    def run(ctx: Context, request: Request) -> Answers:
+        numbers = tuple(dict.fromkeys(request.numbers))
+        if len(numbers) > PAGE:
+            raise CommandError(_("At most {most} alerts at once.", most=PAGE))
+        if len(numbers) <= 1:
+            return one(ctx, request)
+        told = [one(ctx, replace(request, numbers=(number,)))[0].document.title for number in numbers]
+        return said(n_("{n} alert", "{n} alerts", len(numbers)), Items(tuple(told)))
+
+    return run
+
+
 def ack(ctx: Context, request: Request) -> Answers:
     row = _find(ctx, request, examples.ACK, lock=True)
     if row.status == "resolved":
@@ -143,6 +164,8 @@ def ack(ctx: Context, request: Request) -> Answers:
 
 def unack(ctx: Context, request: Request) -> Answers:
     row = _find(ctx, request, examples.UNACK, lock=True)
+    if row.status == "resolved":
+        raise CommandError(_("Alert {number} is over already.", number=f"#{row.id}"))
     if not row.acked_by:
         raise CommandError(_("Nobody has acknowledged alert {number}.", number=f"#{row.id}"))
     alerts.change(ctx.tx, row.id, acked_by=None, acked_at=None)
@@ -273,11 +296,15 @@ COMMANDS = (
         _("one alert and who was told"),
         ("alert <id>", "告警 <编号>"),
     ),
-    Command(Form("ack", zh=("认领",)), ack, "alerts", _("I take care of it"), ("ack <id>", "认领 <编号>")),
+    Command(Form("ack", zh=("认领",)), _each(ack), "alerts", _("I take care of it"), ("ack <id>", "认领 <编号>")),
     Command(
-        Form("unack", zh=("取消认领",)), unack, "alerts", _("somebody else has to"), ("unack <id>", "取消认领 <编号>")
+        Form("unack", zh=("取消认领",)),
+        _each(unack),
+        "alerts",
+        _("somebody else has to"),
+        ("unack <id>", "取消认领 <编号>"),
     ),
-    Command(Form("resolve", zh=("解决",)), resolve, "alerts", _("it is over"), ("resolve <id>", "解决 <编号>")),
+    Command(Form("resolve", zh=("解决",)), _each(resolve), "alerts", _("it is over"), ("resolve <id>", "解决 <编号>")),
     Command(
         Form("note", zh=("备注",), text=True, lead=1),
         note,

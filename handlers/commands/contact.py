@@ -42,7 +42,12 @@ FIELDS: dict[str, Say] = {
 """What can be changed, by its key and in words."""
 
 
+SEPARATORS = frozenset(',，、;；\n"“”「」')
+
+
 def _one_name(request: Request, example: Say) -> str:
+    if len(request.names) > 1 and not SEPARATORS & set(request.rest):
+        return " ".join(request.names)  # an address stood in the middle of the name
     if len(request.names) > 1:
         raise CommandError(
             _(
@@ -72,6 +77,8 @@ def add(ctx: Context, request: Request) -> Answers:
     own = not ctx.admin and ctx.person.contact_id is None
     if not own:
         ctx.need_admin(_("add contacts of other people (your own is “me”)"))
+    if request.keys.get("name", "").strip():  # `name` is a key; a name that begins so is still a name
+        request = _named(request, " ".join((request.keys["name"].strip(), *request.names)))
     if not request.names and own and ctx.person.name:
         request = _named(request, ctx.person.name)
     name = names.checked(_one_name(request, examples.ADD_CONTACT_TO))
@@ -103,6 +110,8 @@ def add(ctx: Context, request: Request) -> Answers:
             people.seen(ctx.tx, mention, "", ctx.now)
         people.link(ctx.tx, mention, contact.id)
     title: Say = _("Contact “{name}” is added.", name=contact.name)
+    if own:
+        title = _("You are contact “{name}” now.", name=contact.name)
     if into:
         title = _(
             "Contact “{name}” is added, in {groups}.", name=contact.name, groups=", ".join(group.name for group in into)
@@ -142,9 +151,11 @@ def show(ctx: Context, request: Request) -> Answers:
 
 def list_(ctx: Context, request: Request) -> Answers:
     text = " ".join(request.names) if request.names else ""
-    digests = [
-        contacts.address_key(ctx.tx, address.channel, address.value) for address in rules.given(ctx, request).addresses
-    ]
+    try:
+        wanted = rules.given(ctx, request).addresses
+    except CommandError:  # part of an address: what is searched for then is a name
+        wanted = ()
+    digests = [contacts.address_key(ctx.tx, address.channel, address.value) for address in wanted]
     text = text or next(iter((*request.phones, *request.emails, *request.urls)), "")
     count, page = contacts.search(ctx.tx, names.key(text), digests, PAGE, ctx.offset)
     if not count:
@@ -344,7 +355,17 @@ def _platform_name(ctx: Context) -> str:
 def me(ctx: Context, request: Request) -> Answers:
     own = contacts.by_id(ctx.tx, ctx.person.contact_id) if ctx.person.contact_id else None
     what = rules.given(ctx, request)
-    wanted = request.keys.get("name", "").strip() or (request.names[0] if request.names else "")
+    wanted = request.keys.get("name", "").strip()
+    if request.names and (ctx.person.contact_id is not None or not what.addresses):
+        raise CommandError(
+            _(
+                "“{text}” is no address. Your own contact: {example}; another name for it: {rename}",
+                text=names.printable(" ".join(request.names)),
+                example=examples.ME,
+                rename=examples.me_named("Zhang Wei"),
+            )
+        )
+    wanted = wanted or (request.names[0] if request.names else "")
     if own is None:
         if not what.addresses and not wanted:
             return said(
@@ -372,7 +393,9 @@ def me(ctx: Context, request: Request) -> Answers:
             return _rename(ctx, own, wanted)
         return [Answer(rules.contact_document(ctx, own))]
     sentences = [rules.add_address(ctx, own, address, what.secret) for address in what.addresses]
-    return said(_("“{name}” is changed.", name=own.name), *rules.happened(sentences))
+    if len(sentences) == 1:
+        return said(sentences[0])
+    return said(own.name, *rules.happened(sentences))
 
 
 def me_named(ctx: Context, body: Mapping[str, Any]) -> Answers:

@@ -51,7 +51,7 @@ def _url(ctx: Context, title: Say, row: SourceRow, token: str) -> Answers:
     )
     answers = [Answer(private, "private")]
     if not ctx.place.direct:
-        answers.append(Answer(Document(title, (Paragraph(_("I sent you its URL in our one-to-one chat.")),))))
+        answers.append(Answer(Document(title, (Paragraph(_("Its URL comes to you alone, in our one-to-one chat.")),))))
     return answers
 
 
@@ -60,7 +60,16 @@ def add(ctx: Context, request: Request) -> Answers:
     _need_private(ctx)
     words = [word for name in request.names for word in ([name] if name in request.words else name.split())]
     kinds = [word for word in words if word.casefold() in SOURCES]
-    if len(words) < 2 or not kinds:
+    if len(words) >= 2 and not kinds:
+        raise CommandError(
+            _(
+                "“{word}” is no kind of alert source; kinds are {kinds}. Example: {example}",
+                word=names.printable(words[-1]),
+                kinds=", ".join(SOURCES),
+                example=examples.ADD_SOURCE,
+            )
+        )
+    if len(words) < 2:
         raise CommandError(
             _(
                 "A source needs a name, a kind and a group; kinds are {kinds}. Example: {example}",
@@ -75,6 +84,8 @@ def add(ctx: Context, request: Request) -> Answers:
         raise CommandError(_("Say which group gets its alerts. Example: {example}", example=examples.ADD_SOURCE))
     group = rules.find_group(ctx, request.keys["to"])
     taken = sources.by_key(ctx.tx, names.key(name))
+    if taken and _never_used(ctx, taken, kind, group.id):
+        return _new_url(ctx, taken)
     if taken:
         raise CommandError(
             _(
@@ -94,6 +105,19 @@ def add(ctx: Context, request: Request) -> Answers:
         row,
         token,
     )
+
+
+def _never_used(ctx: Context, row: SourceRow, kind: str, group_id: int) -> bool:
+    """Whether the same person says the same again before anything was reported: the URL never reached them."""
+    return (row.kind, row.group_id, row.created_by, row.seen_at) == (kind, group_id, ctx.person.id, None)
+
+
+def _new_url(ctx: Context, row: SourceRow) -> Answers:
+    token = ctx.rules.new_token()
+    sources.rotate(ctx.tx, row.id, token)
+    ctx.log("source rotate", row.name)
+    title = _("Alert source “{name}” has a new URL; the old one stopped working.", name=row.name)
+    return _url(ctx, title, row, token)
 
 
 def list_(ctx: Context, request: Request) -> Answers:
@@ -155,11 +179,7 @@ def removed(ctx: Context, body: Mapping[str, Any]) -> Answers:
 def rotate(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
     _need_private(ctx)
-    row = _find(ctx, request, examples.ROTATE_SOURCE)
-    token = ctx.rules.new_token()
-    sources.rotate(ctx.tx, row.id, token)
-    ctx.log("source rotate", row.name)
-    return _url(ctx, _("Alert source “{name}” has a new URL; the old one stopped working.", name=row.name), row, token)
+    return _new_url(ctx, _find(ctx, request, examples.ROTATE_SOURCE))
 
 
 COMMANDS = (

@@ -30,7 +30,8 @@ CASES: dict[str, tuple[DeliveryError, int, bool, float, Decision]] = {
     "the delays stop growing": (failure(), 40, False, 0.5, in_s(1800)),
     "in a plain form too": (failure(), 1, True, 0.5, in_s(5)),
     "the platform says when": (failure(retry_after=600), 1, False, 0.5, in_s(600, pause=True)),
-    "and is not hammered": (failure(retry_after=0), 1, False, 0.5, in_s(1, pause=True)),
+    "sooner than we would": (failure(retry_after=0), 1, False, 0.5, in_s(5, pause=True)),
+    "again and again the same": (failure(retry_after=3), 4, False, 0.5, in_s(60, pause=True)),
     "later than the message lives": (failure(retry_after=86400), 1, False, 0.5, DeadLetter("expired")),
     "permanent": (failure("gone", permanent=True), 1, False, 0.5, DeadLetter("gone")),
     "permanent whatever the platform says of later": (

@@ -29,12 +29,11 @@ def test_an_object_with_everything(load: Load) -> None:
     assert alert.labels == {
         "host": "db1",
         "free": "3.1",
-        "tags": '["disk",{"team":"数据库"}]',
         "mount": "/var/lib/mysql",
         "cores": "8",
         "primary": "true",
     }
-    assert alert.annotations == {"owner": "dba"}
+    assert alert.annotations == {"owner": "dba", "tags": '["disk",{"team":"数据库"}]'}
     assert alert.links == (("link", "https://grafana.example.com/d/node?var=db1"),)
     assert (alert.starts_at, alert.ends_at) == (datetime(2026, 3, 28, 1, 0, tzinfo=UTC), None)
 
@@ -69,7 +68,7 @@ def test_a_title_is_enough_and_empty_values_are_none(parse: Parse) -> None:
 
 def test_an_alert_with_a_title_may_have_a_field_called_alerts(parse: Parse) -> None:
     [alert] = parse("json", '{"title": "x", "alerts": [1, 2]}')
-    assert alert.labels == {"alerts": "[1,2]"}
+    assert alert.annotations == {"alerts": "[1,2]"}
 
 
 def test_no_alerts_are_no_error(parse: Parse) -> None:
@@ -142,18 +141,18 @@ def test_a_wrong_field_is_named(body: str, path: str, words: str, parse: Parse) 
     assert words in str(caught.value.say)
 
 
-def test_a_value_nested_almost_too_deeply_is_an_error_or_a_label(parse: Parse) -> None:
+def test_a_value_nested_almost_too_deeply_is_an_error_or_an_annotation(parse: Parse) -> None:
     results = {outcome(parse, '{"title": "a", "b": ' + "[" * depth + "]" * depth + "}") for depth in range(50, 1100, 7)}
     assert results == {"[[[", "expected flat data, got lists or objects nested too deeply"}
 
 
 def outcome(parse: Parse, body: str) -> str:
-    """The beginning of the label `b`, or the refusal."""
+    """The beginning of the annotation `b`, or the refusal."""
     try:
         [alert] = parse("json", body)
     except PayloadError as error:
         return str(error.say)
-    return alert.labels["b"][:3]
+    return alert.annotations["b"][:3]
 
 
 PRINTABLE = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=20)
@@ -169,3 +168,16 @@ def test_labels_come_out_as_they_went_in(title: str, labels: dict[str, str], ext
     [alert] = parse_json(Body(body), NOW)
     assert alert.title == title
     assert alert.labels == {**{name: str(value) for name, value in extra.items()}, **labels}
+
+
+def test_a_nested_field_that_changes_does_not_make_another_condition(parse: Parse) -> None:
+    [one], [other] = (
+        parse("json", '{"title": "x", "meta": {"ts": 0}}'),
+        parse("json", '{"title": "x", "meta": {"ts": 1}}'),
+    )
+    assert one.fingerprint == other.fingerprint
+
+
+def test_a_link_too_long_to_show_costs_no_alert(parse: Parse) -> None:
+    [alert] = parse("json", '{"title": "x", "link": "https://example.com/' + "a" * 2500 + '"}')
+    assert alert.links == ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -21,10 +22,9 @@ from bot.inbox import Inbox
 from bot.intake import Intake
 from bot.metrics import Heartbeats, Metrics
 from bot.platforms import PLATFORMS, dingtalk, lark, slack, wecom
-from bot.platforms.access_token import AccessTokens
-from bot.platforms.dingtalk import DingTalkCredentials
 from bot.platforms.dingtalk_stream import StreamRunner
 from bot.platforms.slack_routing import SlackRouting
+from bot.platforms.slack_say import SlackCredentials
 from bot.platforms.slack_socket import SocketRunner
 from bot.sandbox import page
 from bot.sandbox.playground import Playground
@@ -96,6 +96,46 @@ def opened(settings: Settings, parts: frozenset[str]) -> Database:
     raise CannotStart(f"Callboard cannot start: {why}")
 
 
+def credentials_of(settings: Settings) -> dict[str, object]:
+    """What each platform needs to speak; those that are not set up are absent."""
+    return {
+        platform.PLATFORM.name: found
+        for platform in (dingtalk, lark, slack, wecom)
+        if (found := platform.credentials(settings)) is not None
+    }
+
+
+def rules_of(settings: Settings, outside: Outside, address: str) -> Rules:
+    """The settings that concern the rules; `address` is where this process listens."""
+    return Rules(
+        admins=frozenset(settings.admins),
+        region=settings.default_region,
+        language=settings.default_language,
+        keyword=settings.das_keyword,
+        public_url=settings.public_url or address,
+        webhook_hosts=settings.webhook_hosts,
+        repeat_interval=timedelta(seconds=settings.repeat_interval),
+        missing={name: lacks for name, channel in CHANNELS.items() if (lacks := channel.missing(outside))},
+        private=frozenset({"dingtalk", "lark", "slack"}) | wecom.private(wecom.credentials(settings)),
+        version=bot.__version__,
+    )
+
+
+def _reachable(host: str) -> str:
+    """The host under which this machine reaches what listens on it."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104  (compared with, not bound to)
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+class Line(Protocol):
+    """A connection held open to a platform."""
+
+    def start(self) -> None: ...
+
+    def stop(self, timeout_s: float, /) -> object: ...
+
+
 class Service:
     """The parts that were asked for: `start()` them, serve `app`, `stop()` them.
 
@@ -114,7 +154,7 @@ class Service:
         """`rules` replaces fields of the rules (random sources) in tests."""
         self.parts = parts
         self.playground = playground
-        address = f"http://{settings.host}:{settings.port}"
+        address = f"http://{_reachable(settings.host)}:{settings.port}"
         if settings.sandbox and self.playground is None and "web" in parts:
             self.playground = Playground()
         if self.playground is not None:
@@ -129,86 +169,44 @@ class Service:
         self.metrics.watch_queue(self._waiting)
         outside = outside_of(settings)
         self.http = outside.http
-        wecom_voice = wecom.credentials(settings)
-        self.rules = Rules(
-            **{
-                "admins": frozenset(settings.admins),
-                "region": settings.default_region,
-                "language": settings.default_language,
-                "keyword": settings.das_keyword,
-                "public_url": settings.public_url or address,
-                "webhook_hosts": settings.webhook_hosts,
-                "repeat_interval": timedelta(seconds=settings.repeat_interval),
-                "missing": {name: lacks for name, c in CHANNELS.items() if (lacks := c.missing(outside))},
-                "private": frozenset({"dingtalk", "lark", "slack"}) | wecom.private(wecom_voice),
-                "version": bot.__version__,
-                **(rules or {}),
-            }
-        )
-        credentials: dict[str, object] = {}
-        if settings.dingtalk_client_id:
-            tokens = AccessTokens(settings.dingtalk_client_id, settings.dingtalk_client_secret)
-            credentials["dingtalk"] = DingTalkCredentials(
-                settings.dingtalk_client_id, settings.dingtalk_client_secret, tokens
-            )
-        lark_app = lark.credentials(settings)
-        if lark_app is not None:
-            credentials["lark"] = lark_app
-        self._lark = lark_app
-        if wecom_voice is not None:
-            credentials["wecom"] = wecom_voice
-        slack_app = slack.credentials(settings)
-        if slack_app is not None:
-            credentials["slack"] = slack_app
-        sender = Sender(self.database, self.rules, outside, CHANNELS, PLATFORMS, credentials)
-        self.worker = Worker(
-            self.database,
-            self.rules,
-            sender,
-            clock=clock,
-            metrics=self.metrics,
-            heartbeats=self.heartbeats,
-            alone=self.database.sqlite,
-        )
-        wake = self.worker.wake
-        self.inbox = Inbox(
-            self.database,
-            self.rules,
-            clock=clock,
-            wake_worker=wake,
-            metrics=self.metrics,
-            heartbeats=self.heartbeats,
-        )
-        self.intake = Intake(
-            self.database,
-            clock=clock,
-            repeat=self.rules.repeat_interval,
-            wake_worker=wake,
-            metrics=self.metrics,
-            heartbeats=self.heartbeats,
-        )
-        self.stream: StreamRunner | None = None
-        if settings.dingtalk_stream and settings.dingtalk_client_id and "worker" in parts:
-            self.stream = StreamRunner(
+        self.credentials = credentials_of(settings)
+        self.rules = replace(rules_of(settings, outside, address), **(rules or {}))
+        sender = Sender(self.database, self.rules, outside, CHANNELS, PLATFORMS, self.credentials)
+        watched: dict[str, Any] = {"clock": clock, "metrics": self.metrics, "heartbeats": self.heartbeats}
+        self.worker = Worker(self.database, self.rules, sender, alone=self.database.sqlite, **watched)
+        self.inbox = Inbox(self.database, self.rules, wake_worker=self.worker.wake, **watched)
+        self.intake = Intake(self.database, repeat=self.rules.repeat_interval, wake_worker=self.worker.wake, **watched)
+        self.slack = self._slack()
+        self.lines = self._lines() if "worker" in parts else {}
+        self.app = self._web()
+
+    def _slack(self) -> SlackRouting | None:
+        app = self.credentials.get("slack")
+        if not isinstance(app, SlackCredentials):
+            return None
+        return SlackRouting(app.bot_token, self.inbox.take_in, self.clock, api_url=self.settings.slack_api_url)
+
+    def _lines(self) -> dict[str, Line]:
+        """The connections we hold open to platforms that push through one, each under the name of its heartbeat."""
+        settings = self.settings
+        lines: dict[str, Line] = {}
+        if settings.dingtalk_stream and "dingtalk" in self.credentials:
+            lines["dingtalk stream"] = StreamRunner(
                 settings.dingtalk_client_id,
                 settings.dingtalk_client_secret,
                 self._from_stream,
                 api_url=settings.dingtalk_api_url or "https://api.dingtalk.com",
-                clock=clock,
+                clock=self.clock,
                 beat=lambda: self.heartbeats.beat("dingtalk stream"),
             )
-        self.slack: SlackRouting | None = None
-        self.slack_socket: SocketRunner | None = None
-        if slack_app is not None:
-            self.slack = SlackRouting(slack_app.bot_token, self.inbox.take_in, clock, api_url=settings.slack_api_url)
-            if settings.slack_app_token and "worker" in parts:
-                self.slack_socket = SocketRunner(
-                    settings.slack_app_token,
-                    self.slack.dispatch,
-                    api_url=settings.slack_api_url,
-                    beat=lambda: self.heartbeats.beat("slack socket"),
-                )
-        self.app = self._web()
+        if settings.slack_app_token and self.slack is not None:
+            lines["slack socket"] = SocketRunner(
+                settings.slack_app_token,
+                self.slack.dispatch,
+                api_url=settings.slack_api_url,
+                beat=lambda: self.heartbeats.beat("slack socket"),
+            )
+        return lines
 
     def _waiting(self) -> int:
         with self.database.read() as tx:
@@ -225,10 +223,8 @@ class Service:
         if "worker" in self.parts:
             self.inbox.start()
             self.worker.start()
-            if self.stream:
-                self.stream.start()
-            if self.slack_socket:
-                self.slack_socket.start()
+            for line in self.lines.values():
+                line.start()
 
     def stop(self, timeout_s: float) -> None:
         """Nothing new comes in, what was begun ends, what waits stays on disk for the next start."""
@@ -237,12 +233,9 @@ class Service:
         def left() -> float:
             return max(0.1, end - time.monotonic())
 
-        if self.stream:
-            self.stream.stop(min(2.0, left()))
-            self.heartbeats.forget("dingtalk stream")
-        if self.slack_socket:
-            self.slack_socket.stop(min(2.0, left()))
-            self.heartbeats.forget("slack socket")
+        for name, line in self.lines.items():
+            line.stop(min(2.0, left()))
+            self.heartbeats.forget(name)
         if "web" in self.parts:
             self.intake.stop(left())
         if "worker" in self.parts:
@@ -261,7 +254,9 @@ class Service:
         app.register_blueprint(
             dingtalk_web.blueprint(self.settings.dingtalk_client_secret, self.inbox.take_in, self.clock)
         )
-        app.register_blueprint(lark_web.blueprint(self._lark, self.http, self.inbox.take_in, self.clock))
+        lark_app = self.credentials.get("lark")
+        lark_app = lark_app if isinstance(lark_app, lark.LarkCredentials) else None
+        app.register_blueprint(lark_web.blueprint(lark_app, self.http, self.inbox.take_in, self.clock))
         app.register_blueprint(
             wecom_web.blueprint(
                 self.settings.wecom_corp_id,

@@ -29,6 +29,7 @@ from bot.markup.plain import clean
 from bot.platforms.access_token import AccessTokens
 from bot.platforms.contract import Incoming, Place, Platform, Speaker
 from bot.platforms.dingtalk_refusals import api_refusal, no_answer, session_refusal, unreachable
+from bot.settings import Settings
 from handlers.document import Document, localize
 from handlers.errors import DeliveryError, PayloadError
 from handlers.texts import Language, _
@@ -63,6 +64,14 @@ class DingTalkCredentials:
     client_id: str
     client_secret: str = field(repr=False)
     tokens: AccessTokens = field(repr=False)
+
+
+def credentials(settings: Settings) -> DingTalkCredentials | None:
+    """What the settings say of the app; None when DingTalk is not set up."""
+    if not settings.dingtalk_client_id:
+        return None
+    client_id, secret = settings.dingtalk_client_id, settings.dingtalk_client_secret
+    return DingTalkCredentials(client_id, secret, AccessTokens(client_id, secret))
 
 
 # ---- callbacks in

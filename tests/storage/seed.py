@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import exists, or_, select
+
 from handlers import names, outbox
 from storage import alerts, contacts, deliveries, groups, sources
 from storage.database import Database, Tx
-from storage.schema import delivery, metadata
+from storage.schema import delivery, lane, metadata
 from storage.sources import SourceRow
 
 KEY = "the key of the tests"
@@ -111,3 +113,9 @@ def owe(tx: Tx, lane: str, **values: Any) -> int:
     assert deliveries.owe(tx, [outbox.row(**(row | values))]) == 1
     query = delivery.select().order_by(delivery.c.id.desc()).limit(1)
     return int(tx.conn.execute(query).one().id)
+
+
+def lanes_at_work(tx: Tx, now: datetime) -> bool:
+    """Whether a lane is leased or due. One statement: between two, PostgreSQL shows what was committed meanwhile."""
+    busy = or_(lane.c.owner.is_not(None), lane.c.next_at <= now)
+    return bool(tx.conn.scalar(select(exists().where(busy))))

@@ -152,8 +152,7 @@ class Shop:
 
         def quiet() -> bool:
             with self.database.read() as tx:
-                due = deliveries.next_due(tx)
-                return not deliveries.leased(tx) and (due is None or due > self.clock())
+                return not seed.lanes_at_work(tx, self.clock())
 
         self.until(quiet)
 

@@ -21,9 +21,7 @@ class Waiting:
     tries: int
 
 
-def take_in(
-    tx: Tx, platform: str, message_id: str, body: dict[str, Any], now: datetime, *, event_id: str = ""
-) -> bool:
+def take_in(tx: Tx, platform: str, message_id: str, body: dict[str, Any], now: datetime, *, event_id: str = "") -> bool:
     """False when this message was taken in before, under this id of its own or this `event_id` of its delivery."""
     row = {
         "platform": platform,

@@ -11,9 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bot.settings import SECRETS, Settings
 from tests import postgres
+
+# How long an example takes says how busy the machine is. In CI the same examples each time: a red run is the change's.
+settings.register_profile(
+    "callboard", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI"))
+)
+settings.load_profile("callboard")
 
 FOREIGN = ("SLACK_", "DINGTALK_", "ALIBABA_", "WECOM_", "LARK_", "PGHOST", "PGPORT", "PGUSER", "PGPASS", "PGDATABASE")
 

@@ -6,6 +6,7 @@ Prints what happens, in order, on stdout.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
@@ -53,6 +54,7 @@ class Service:
 
 
 def main(part: str, fault: str = "") -> int:
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a machine that is slow to start threads is no fault
     runner.GRACE_S, runner.SERVICE_SHARE_S = 2.4, 0.8  # the same course, in less time
     service = Service(fault)
     if part == "work":

@@ -52,7 +52,7 @@ def test_another_person_has_a_chat_of_their_own(visitor: Visitor) -> None:
     send(visit.page, "from Wang")
     expect(visit.page.locator("#log-direct .mine")).to_contain_text("from Wang")
     expect(visit.page.locator("#log-direct .robot")).to_have_count(1)
-    assert [body["senderNick"] for body in visit.stage.said] == [LIN.name, WANG.name]
+    assert [body["senderNick"] for body in visit.stage.said] == [LIN.also, WANG.also]
 
 
 def test_arrow_up_brings_back_what_was_said(visitor: Visitor) -> None:

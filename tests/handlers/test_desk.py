@@ -109,7 +109,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.one_of(st.text(max_size=200), st.lists(WORDS, max_size=12).map(" ".join)), admin=st.booleans())
 def test_any_text_gives_an_answer(database: Database, text: str, admin: bool) -> None:
     person = ADMIN if admin else MEMBER

@@ -32,28 +32,49 @@ A_ROUND = 24
 PATIENCE_S = 60.0
 
 
-class Child:
-    """The real service as a process of its own, on a port of its choice."""
+class Starter:
+    """The real service as a process of its own, on a port of its choice, time and again."""
 
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bot"],
+        self.pid = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.stories.crash_child"],
             cwd=folder,
             env=environment | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        self.url = line.split()[-1] if line else ""
-        assert self.url.startswith("http://"), "the service did not start"
 
-    def kill(self) -> None:
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def start(self) -> str:
+        """The URL of a new service."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("another\n")
+        self._process.stdin.flush()
+        self.pid = int(self._line())
+        url = self._line().split()[-1]
+        assert url.startswith("http://"), "the service did not start"
+        return url
+
+    def end(self, number: signal.Signals) -> int:
+        """The exit code of the service after that signal."""
+        os.kill(self.pid, number)
+        said = self._line()
+        while not said.lstrip("-").isdigit():  # its last words
+            assert said, "the service went without an exit code"
+            said = self._line()
+        self.pid = 0
+        return int(said)
+
+    def close(self) -> None:
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+        self._process.communicate(timeout=10)  # the end of its stdin is what ends it
 
 
 @pytest.fixture
@@ -87,7 +108,14 @@ def environment(world: World, tmp_path: Path) -> Iterator[dict[str, str]]:
         yield clean | stand_ins.overrides() | {"DATABASE_URL": url, "SECRET_KEY": "key of the crash test", "PORT": "0"}
 
 
-def test_kill_9_loses_nothing_and_repeats_little(world: World, environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.fixture
+def starter(environment: dict[str, str], tmp_path: Path) -> Iterator[Starter]:
+    built = Starter(environment, tmp_path)
+    yield built
+    built.close()
+
+
+def test_kill_9_loses_nothing_and_repeats_little(world: World, starter: Starter) -> None:
     rng = random.Random(9)
     titles = itertools.count()
     accepted: set[str] = set()
@@ -112,27 +140,22 @@ def test_kill_9_loses_nothing_and_repeats_little(world: World, environment: dict
                         accepted.add(title)
 
     for _round in range(ROUNDS):
-        child = Child(environment, tmp_path)
-        threads = [threading.Thread(target=load, args=(child.url,)) for _sender in range(3)]
+        url = starter.start()
+        threads = [threading.Thread(target=load, args=(url,)) for _sender in range(3)]
         for thread in threads:
             thread.start()
         threading.Event().wait(rng.uniform(0.02, 0.35))
-        child.kill()
+        assert starter.end(signal.SIGKILL) == -signal.SIGKILL
         for thread in threads:
             thread.join()
-    child = Child(environment, tmp_path)
-    try:
+    starter.start()
 
-        def all_there() -> bool:
-            return accepted <= set(arrived(world))
+    def all_there() -> bool:
+        return accepted <= set(arrived(world))
 
-        if not all_there():
-            world.wait_for(lambda _event: all_there(), timeout_s=PATIENCE_S)
-    finally:
-        child.process.terminate()
-        assert child.process.wait(15) == 0
-        assert child.process.stdout is not None
-        child.process.stdout.close()
+    if not all_there():
+        world.wait_for(lambda _event: all_there(), timeout_s=PATIENCE_S)
+    assert starter.end(signal.SIGTERM) == 0
     counts = arrived(world)
     assert len(accepted) >= ROUNDS, "too little load for a test"
     assert not accepted - set(counts), "an alert that was answered 200 never arrived"

@@ -191,7 +191,7 @@ def test_a_missing_keyword_is_told_with_the_keyword_to_add(
     channel: str, answer: Says, server: Loopback, outside: Outside
 ) -> None:
     server.answer = answer
-    with pytest.raises(DeliveryError, match=r"add the keyword \*DAS Alarm\* in the (robot|bot)'s security settings"):
+    with pytest.raises(DeliveryError, match=r"add the keyword “DAS Alarm” in the (robot|bot)'s security settings"):
         CHANNELS[channel].send(message(), Target(CASES[channel].address), outside)
 
 

@@ -90,7 +90,7 @@ def test_any_bytes_give_alerts_or_a_payload_error(kind: str, raw: bytes, content
 
 @pytest.mark.parametrize("kind", FIELDS)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_json_gives_alerts_or_a_payload_error(kind: str, data: st.DataObject) -> None:
     value = JSON_VALUES | WORDS
     flat: st.SearchStrategy[object] = st.dictionaries(st.sampled_from(FIELDS[kind]), value, max_size=10)

@@ -445,7 +445,11 @@ function drawSampleNote(words = "") {
   const note = $("sample-note");
   if (words) note.replaceChildren(words);
   else if (hasSource) note.replaceChildren();
-  else note.replaceChildren(say("no_source"), " ", chip(say("source_command"), "direct"));
+  else {
+    const add = chip(say("source_command"), "direct");
+    const rotate = chip(say("rotate_command"), "direct");
+    note.replaceChildren(say("no_source"), " ", add, " ", say("has_source"), " ", rotate);
+  }
 }
 
 async function raise(sample) {

@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -32,6 +31,7 @@ from dingtalk_stream.version import VERSION_STRING
 from websockets.asyncio.client import ClientConnection, connect
 
 from bot.http import Http, Unreachable
+from bot.platforms.backoff import backoff_s
 
 VENDOR = "https://api.dingtalk.com"
 OPEN_URL = f"{VENDOR}/v1.0/gateway/connections/open"
@@ -53,13 +53,6 @@ TakeIn = Callable[[Mapping[str, Any]], None]
 _MUTED = logging.getLogger("dingtalk_stream.muted")
 _MUTED.setLevel(logging.CRITICAL + 1)
 _MUTED.propagate = False
-
-
-def backoff_s(failures: int) -> float:
-    """Seconds to wait after so many failures in a row: up to 1, 2, 4 ... 60, at least half of it, so that many replicas
-    do not come back at once."""
-    longest: float = min(60.0, 2.0 ** min(failures - 1, 10))
-    return longest * (0.5 + random.random() / 2)  # noqa: S311 - spreads load, guards nothing
 
 
 class _Refused(Exception):

@@ -25,10 +25,7 @@ NO_THREAD = Refusal("no_thread", _("This Slack thread does not exist any more.")
 USED_UP = Refusal("used_up", _("The time to answer this Slack command is over."))
 TOKEN = Refusal(
     "credentials",
-    _(
-        "Slack refuses the bot's token; install the app again and set SLACK_BOT_TOKEN,"
-        " for example by “python -m bot check”."
-    ),
+    _("Slack refuses the bot's token; install the app again, set SLACK_BOT_TOKEN, and try “python -m bot check”."),
 )
 SCOPE = Refusal(
     "not_allowed", _("The Slack app lacks a permission; compare its scopes with the manifest and install it again.")

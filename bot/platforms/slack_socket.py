@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +26,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
 from bot.http import Http, Unreachable
+from bot.platforms.backoff import backoff_s
 from handlers.errors import PayloadError
 
 VENDOR = "https://slack.com"
@@ -48,12 +48,6 @@ Dispatch = Callable[[Mapping[str, Any]], BoltResponse]
 _MUTED = logging.getLogger("slack_socket.muted")
 _MUTED.setLevel(logging.CRITICAL + 1)
 _MUTED.propagate = False
-
-
-def backoff_s(failures: int) -> float:
-    """Seconds to wait after so many failures in a row: up to 1, 2, 4 ... 60, at least half of it."""
-    longest: float = min(60.0, 2.0 ** min(failures - 1, 10))
-    return longest * (0.5 + random.random() / 2)  # noqa: S311 - spreads load, guards nothing
 
 
 class _Refused(Exception):

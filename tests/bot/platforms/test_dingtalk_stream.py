@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-from bot.platforms.dingtalk_stream import BOT_TOPIC, StreamRunner, backoff_s
+from bot.platforms.backoff import backoff_s
+from bot.platforms.dingtalk_stream import BOT_TOPIC, StreamRunner
 from tests.bot.platforms.conftest import Answer, Vendor
 
 OPEN = "/v1.0/gateway/connections/open"

@@ -105,9 +105,14 @@ def credentials_of(settings: Settings) -> dict[str, object]:
     }
 
 
-def rules_of(settings: Settings, outside: Outside, address: str) -> Rules:
-    """The settings that concern the rules; `address` is where this process listens."""
+def rules_of(settings: Settings, outside: Outside, address: str, *, local: bool = False) -> Rules:
+    """The settings that concern the rules; `address` is where this process listens, and `local` says that people do too."""
+    credentials = credentials_of(settings)
+    ways = {name: PLATFORMS[name].buttons(credentials[name]) for name in credentials}
     return Rules(
+        buttons={name: way for name, way in ways.items() if way},
+        forms=frozenset(name for name in ways if PLATFORMS[name].forms),
+        pages=local or bool(settings.public_url),
         admins=frozenset(settings.admins),
         region=settings.default_region,
         language=settings.default_language,
@@ -170,7 +175,8 @@ class Service:
         outside = outside_of(settings)
         self.http = outside.http
         self.credentials = credentials_of(settings)
-        self.rules = replace(rules_of(settings, outside, address), **(rules or {}))
+        local = self.playground is not None
+        self.rules = replace(rules_of(settings, outside, address, local=local), **(rules or {}))
         sender = Sender(self.database, self.rules, outside, CHANNELS, PLATFORMS, self.credentials)
         watched: dict[str, Any] = {"clock": clock, "metrics": self.metrics, "heartbeats": self.heartbeats}
         self.worker = Worker(self.database, self.rules, sender, alone=self.database.sqlite, **watched)

@@ -6,18 +6,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from bot.metrics import Heartbeats, Metrics
-from bot.platforms.contract import Incoming
-from handlers import desk, outbox
+from bot.platforms.contract import Incoming, Press
+from handlers import buttons, desk, outbox
 from handlers.context import Rules
 from handlers.document import Document
 from handlers.texts import _
-from storage import deliveries, inbound, people
-from storage.database import Database
+from storage import deliveries, identities, inbound, people, presses
+from storage.database import Database, is_unavailable
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,20 @@ def to_json(incoming: Incoming) -> dict[str, Any]:
 def from_json(stored: Mapping[str, Any]) -> Incoming:
     until = stored["reply_until"]
     mentions = tuple((person, name) for person, name in stored["mentions"])
+    press = stored.get("press")
     return Incoming(
         **{
             **stored,
             "mentions": mentions,
+            "press": Press(**press) if press else None,
             "reply_until": datetime.fromisoformat(until) if until else None,
         }
     )
+
+
+def _late(message: Incoming) -> Incoming:
+    """The message without what only worked in the response to its callback."""
+    return replace(message, inline="")
 
 
 class Inbox:
@@ -82,12 +89,43 @@ class Inbox:
                 self._clock(),
                 event_id=incoming.event_id,
             )
-        self._metrics.inbound_messages.labels(incoming.platform, "new" if fresh else "repeated").inc()
-        if fresh:
+        self._metrics.inbound_messages.labels(incoming.platform, "new" if fresh is not None else "repeated").inc()
+        if fresh is not None:
             with self._news:
                 self._waiting = True
                 self._news.notify()
-        return fresh
+        return fresh is not None
+
+    def carry_out(self, incoming: Incoming) -> desk.Outcome | None:
+        """Takes the message in and carries it out, in one transaction and in the caller's thread, for callbacks whose
+        answer has to tell what became of them. None when it was delivered before, or has to wait like any other.
+
+        Raises ForgedButton for a press of what is no button of ours; then nothing is stored.
+        """
+        if incoming.press is not None:
+            buttons.opened(self._database.vault, incoming.press.token)
+        now = self._clock()
+        try:
+            with self._database.write() as tx:
+                fresh = inbound.take_in(
+                    tx, incoming.platform, incoming.message_id, to_json(incoming), now, event_id=incoming.event_id
+                )
+                outcome = None
+                if fresh is not None:
+                    outcome = desk.handle(tx, incoming, str(fresh), self._rules, now)
+                    inbound.handled(tx, fresh)
+                    if tx.sqlite:
+                        deliveries.wake(tx, outcome.wake, now)
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            log.exception("a callback could not be carried out at once")
+            self.take_in(incoming)  # to be tried again, and then put aside, like any other
+            return None
+        self._metrics.inbound_messages.labels(incoming.platform, "new" if outcome else "repeated").inc()
+        if outcome is not None:
+            self._woken(outcome.wake, now)
+        return outcome
 
     def start(self) -> None:
         self._heartbeats.beat("inbox")
@@ -134,7 +172,7 @@ class Inbox:
                 if waiting.tries >= TRIES:
                     wake = self._put_aside(tx, waiting, message, now)
                 else:
-                    wake = desk.handle(tx, message, str(waiting.id), self._rules, now)
+                    wake = desk.handle(tx, _late(message), str(waiting.id), self._rules, now).wake
                 inbound.handled(tx, waiting.id)
                 if tx.sqlite:
                     deliveries.wake(tx, wake, now)
@@ -182,3 +220,5 @@ class Inbox:
         with self._database.write() as tx:
             inbound.forget(tx, now - timedelta(days=7))
             people.forget_expired(tx, now - timedelta(days=1))
+            presses.forget(tx, now - buttons.ALERT_LIFE - timedelta(days=1))
+            identities.forget(tx, now)

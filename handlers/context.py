@@ -27,12 +27,24 @@ def new_token() -> str:
     return secrets.token_hex(32)
 
 
+LETTERS = "abcdefghjkmnpqrstuvwxyz"
+"""Without those that look like digits."""
+
+
+def new_link_code() -> str:
+    """Ten letters, 45 random bits; letters only, so that it is never taken for a number or a verification code."""
+    return "".join(secrets.choice(LETTERS) for _place in range(10))
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Settings that concern the rules, made once when the service is put together.
 
     missing  channel -> names of the settings without which it cannot send; channels that can are absent
     private  platforms on which the bot can say something to one person alone
+    buttons  platform -> "press": it calls us back and says who pressed; "link": a page of ours asks again; absent: none
+    forms    platforms that draw a `Dialog` as a form; on the others its fields are asked for one after the other
+    pages    people reach our pages under `public_url`
     """
 
     admins: frozenset[str] = frozenset()
@@ -44,9 +56,13 @@ class Rules:
     repeat_interval: timedelta = timedelta(hours=4)
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     private: frozenset[str] = frozenset({"dingtalk"})
+    buttons: Mapping[str, Literal["press", "link"]] = field(default_factory=dict)
+    forms: frozenset[str] = frozenset()
+    pages: bool = False
     version: str = ""
     new_code: Callable[[], str] = new_code
     new_token: Callable[[], str] = new_token
+    new_link_code: Callable[[], str] = new_link_code
 
     @property
     def zone(self) -> tzinfo:
@@ -58,10 +74,14 @@ Audience = Literal["here", "private"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer: said where the command came from, or to the person alone."""
+    """One answer: said where the command came from, or to the person alone.
+
+    alert  number of the alert whose card this is: it is drawn anew when the alert changes
+    """
 
     document: Document
     audience: Audience = "here"
+    alert: int | None = None
 
 
 @dataclass(slots=True)
@@ -70,6 +90,9 @@ class Context:
 
     wake    lanes to which something was added; woken after the commit
     offset  where a list goes on, when this is the answer to `more`
+    pressed  a button was pressed, and its message can be changed
+    handle   of that message
+    others  further identities of the same human on other platforms
     """
 
     tx: Tx
@@ -80,10 +103,18 @@ class Context:
     language: Language
     wake: set[str] = field(default_factory=set)
     offset: int = 0
+    pressed: bool = False
+    handle: str = ""
+    others: tuple[PersonRow, ...] = ()
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """All ids of the human who speaks."""
+        return (self.person.id, *(one.id for one in self.others))
 
     @property
     def admin(self) -> bool:
-        return self.person.admin or self.person.id in self.rules.admins
+        return any(one.admin or one.id in self.rules.admins for one in (self.person, *self.others))
 
     def need_admin(self, what: Say) -> None:
         """Raises CommandError unless an admin speaks."""

@@ -7,22 +7,40 @@ the message to be handled again, or everything it caused.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from handlers import examples, outbox
+from handlers import dialogs, examples, outbox
+from handlers.buttons import Bound, drawn, opened
 from handlers.commands import COMMANDS, FORMS
 from handlers.commands.contract import Answers, as_request, said
 from handlers.commands.parser import UnknownCommand, parse
 from handlers.commands.request import Request
 from handlers.context import Answer, Context, Rules
 from handlers.document import Block, Document, Examples, Paragraph
-from handlers.errors import OnCallError
-from handlers.texts import Language, Say, _
+from handlers.errors import FormError, OnCallError
+from handlers.texts import Language, Say, _, render
+from handlers.times import local
 from handlers.verification import known_language
-from storage import people
+from storage import identities, people, presses
 from storage.database import Tx
+
+LINK = "link"
+"""The platform of those who follow a link to our page instead of pressing a button."""
+
+WORDS: Mapping[str, Mapping[Language, str]] = {"yes": {"en": "yes", "zh": "是"}, "no": {"en": "no", "zh": "否"}}
+
+
+class Pressed(Protocol):
+    """A button that was pressed, or a form with its values."""
+
+    @property
+    def token(self) -> str: ...
+    @property
+    def values(self) -> Mapping[str, str]: ...
+    @property
+    def handle(self) -> str: ...
 
 
 class Said(Protocol):
@@ -50,11 +68,69 @@ class Said(Protocol):
     def reply_url(self) -> str: ...
     @property
     def reply_until(self) -> datetime | None: ...
+    @property
+    def press(self) -> Pressed | None: ...
+    @property
+    def trigger(self) -> str: ...
+    @property
+    def inline(self) -> str: ...
 
 
-def handle(tx: Tx, message: Said, key: str, rules: Rules, now: datetime) -> set[str]:
-    """Carries out what was said and owes the answers; the lanes to wake. `key` tells this message from all others."""
-    place = people.heard(
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a message.
+
+    wake      lanes to which something was added
+    language  of the answers
+    told      the first answer, as it is drawn
+    inline    `told` is not owed: the response to the callback shows it
+    replaces  `told` takes the place of the message with the button
+    errors    name of the field -> what is wrong with it, when a form was not taken
+    """
+
+    wake: set[str]
+    language: Language
+    told: Document | None = None
+    inline: bool = False
+    replaces: bool = False
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+IN_PLACE = ("yes", "no", "ack", "unack", "resolve")
+"""Forms whose answer to a button takes the place of the message with it."""
+
+
+def handle(tx: Tx, message: Said, key: str, rules: Rules, now: datetime) -> Outcome:
+    """Carries out what was said or pressed and owes the answers. `key` tells this message from all others.
+
+    Raises ForgedButton for a press of what is no button of ours.
+    """
+    if message.press is not None:
+        return _press(tx, message, message.press, key, rules, now)
+    place = _heard(tx, message, now)
+    default = _default(place, rules)
+    if not message.person:
+        stranger = Document(
+            _("I do not know who you are: your organisation's directory does not tell me."),
+            (Paragraph(_("Only people of the organisation can give commands.")),),
+        )
+        language = _language_of(message.text, default)
+        return Outcome(_owe(tx, rules, [Answer(stranger)], language, place, "", key, now), language)
+    ctx = _context(tx, message, place, rules, now)
+    for mentioned, name in message.mentions:
+        if people.by_id(ctx.tx, mentioned) is None:
+            people.seen(ctx.tx, mentioned, name, now)
+    answers = _answers(ctx, message)
+    people.speaks(tx, ctx.person.id, ctx.language)
+    return _told(ctx, message, answers, key)
+
+
+def _default(place: people.ConversationRow, rules: Rules) -> Language:
+    return "en" if place.language == "en" else "zh" if place.language == "zh" else rules.language
+
+
+def _heard(tx: Tx, message: Said, now: datetime) -> people.ConversationRow:
+    return people.heard(
         tx,
         message.conversation,
         message.platform,
@@ -64,23 +140,160 @@ def handle(tx: Tx, message: Said, key: str, rules: Rules, now: datetime) -> set[
         message.reply_until,
         now,
     )
-    default: Language = "en" if place.language == "en" else "zh" if place.language == "zh" else rules.language
-    if not message.person:
-        stranger = Document(
-            _("I do not know who you are: your organisation's directory does not tell me."),
-            (Paragraph(_("Only people of the organisation can give commands.")),),
-        )
-        return _owe(tx, [Answer(stranger)], _language_of(message.text, default), place, "", key, now)
+
+
+def _context(tx: Tx, message: Said, place: people.ConversationRow, rules: Rules, now: datetime) -> Context:
+    """Who speaks, where, and in which language if the words do not tell."""
     person = people.seen(tx, message.person, message.name, now)
-    if place.language is None:  # bare digits and numbers have no language of their own
-        default = known_language(person, rules.language)
-    ctx = Context(tx, now, rules, person, place, default)
-    for mentioned, name in message.mentions:
-        if people.by_id(tx, mentioned) is None:
-            people.seen(tx, mentioned, name, now)
-    answers = _answers(ctx, message)
-    people.speaks(tx, person.id, ctx.language)
-    return ctx.wake | _owe(tx, answers, ctx.language, place, person.id, key, now)
+    # Bare digits and numbers have no language of their own.
+    default = known_language(person, rules.language) if place.language is None else _default(place, rules)
+    others = [one for one in identities.of(tx, person.id) if one != person.id]
+    known = people.by_ids(tx, others) if others else {}
+    return Context(tx, now, rules, person, place, default, others=tuple(known.values()))
+
+
+def _told(ctx: Context, message: Said, answers: Answers, key: str, *, replaces: str = "", here: bool = True) -> Outcome:
+    """Owes the answers, but for a first one that the response to the callback shows.
+
+    replaces  handle of the message whose place the first answer takes
+    here      the first answer may take that place, and be shown in the response
+    """
+    if not answers:
+        return Outcome(ctx.wake, ctx.language)
+    first, *rest = answers
+    told = drawn(ctx.tx, ctx.rules, first.document, ctx.language, ctx.place, ctx.person.id, ctx.now)
+    shown_now = here and first.audience == "here" and told.dialog is None
+    inline = shown_now and (message.inline == "always" or (message.inline == "buttons" and bool(told.buttons)))
+    owed = [(first, told)] if not inline else []
+    owed += [
+        (one, drawn(ctx.tx, ctx.rules, one.document, ctx.language, ctx.place, ctx.person.id, ctx.now)) for one in rest
+    ]
+    rows = [
+        outbox.answer(
+            document,
+            ctx.language,
+            ctx.place,
+            ctx.person.id,
+            private=answer.audience == "private",
+            dedupe=f"answer:{key}:{number}"[:200],
+            now=ctx.now,
+            replaces=replaces if answer is first and shown_now else "",
+            trigger=message.trigger,
+            alert_id=answer.alert,
+        )
+        for number, (answer, document) in enumerate(owed)
+    ]
+    return Outcome(ctx.wake | outbox.owe(ctx.tx, rows), ctx.language, told, inline, shown_now)
+
+
+# ---- buttons and forms
+
+
+def _press(tx: Tx, message: Said, press: Pressed, key: str, rules: Rules, now: datetime) -> Outcome:
+    """Carries out what a button says, or what a form stands for."""
+    bound = opened(tx.vault, press.token, link=message.platform == LINK)
+    own = bound.person == "" or bound.person == message.person
+    there = message.conversation or bound.conversation
+    # What one person was shown is answered where it was shown, also when the platform does not say where it was pressed.
+    found = people.conversation_by_id(tx, bound.conversation) if bound.person and own else None
+    if found is not None and message.reply_url:
+        found = replace(found, reply_url=message.reply_url, reply_until=message.reply_until)
+    if found is None and not message.conversation:
+        found = people.conversation_by_id(tx, there)
+    place = found or _heard(tx, message, now)
+    ctx = _context(tx, message, place, rules, now)
+    ctx.pressed = bool(press.handle) or message.inline != ""
+    ctx.handle = press.handle
+    used = presses.by_nonce(tx, bound.nonce) if bound.nonce else None
+    if not own:
+        answers = said(_("This is for {person} to press.", person=_name(tx, bound.person)))
+    elif not bound.person and bound.conversation != there:
+        answers = said(_("This button belongs to another conversation."))
+    elif used is not None:
+        answers = _pressed_before(ctx, used)
+    elif now > bound.until:
+        answers = said(_("This button is too old. Please send the command again."))
+    elif bound.form:
+        return _form(ctx, message, press, bound, key)
+    else:
+        return _button(ctx, message, press, bound, key)
+    return _told(ctx, message, _aside(ctx, answers), key, here=message.inline == "always")
+
+
+def _aside(ctx: Context, answers: Answers) -> Answers:
+    """For whoever pressed alone, where the platform can do that: the message stays as it is for everybody else."""
+    if ctx.place.platform not in ctx.rules.private:
+        return answers
+    return [replace(answer, audience="private") for answer in answers]
+
+
+def _name(tx: Tx, person_id: str) -> str:
+    person = people.by_id(tx, person_id)
+    return person.name if person and person.name else person_id
+
+
+def _pressed_before(ctx: Context, used: presses.PressRow) -> Answers:
+    when = local(used.at, ctx.rules.zone)
+    if used.person == ctx.person.id:
+        return said(_("You did that already, at {time}: {command}", time=when, command=used.says))
+    return said(
+        _(
+            "{person} did that already, at {time}: {command}",
+            person=_name(ctx.tx, used.person),
+            time=when,
+            command=used.says,
+        )
+    )
+
+
+def _button(ctx: Context, message: Said, press: Pressed, bound: Bound, key: str) -> Outcome:
+    request = parse(bound.says, FORMS, language=ctx.language)
+    ctx.language = request.language
+    slot = {"yes": "confirm", "no": "confirm", "more": "more"}.get(request.form)
+    if slot:
+        asked = people.open_question(ctx.tx, ctx.place.id, ctx.person.id, slot, ctx.now)
+        if asked is None or asked.get("nonce") != bound.nonce:
+            over = said(
+                _(
+                    "This question is over: it was open for 2 minutes, or another one followed. Please send the command again."
+                )
+            )
+            return _told(ctx, message, over, key, replaces=press.handle)
+    failed: list[OnCallError] = []
+    answers = _carry_out(ctx, request, failed)
+    done = not failed
+    if done and bound.nonce:
+        presses.note(ctx.tx, bound.nonce, ctx.person.id, bound.says, ctx.now)
+    # An answered question and the card of an alert change where they are; everything else is a message of its own.
+    here = done and request.form in IN_PLACE
+    return _told(ctx, message, answers if done else _aside(ctx, answers), key, replaces=press.handle, here=here)
+
+
+def _form(ctx: Context, message: Said, press: Pressed, bound: Bound, key: str) -> Outcome:
+    """The form itself when it comes back without values (a button stood for it), else what becomes of the values."""
+    ctx.language = known_language(ctx.person, ctx.language)
+    ask = COMMANDS[bound.says].ask
+    assert ask is not None  # noqa: S101 (only commands with a form make its token)
+    savepoint = ctx.tx.conn.begin_nested()
+    wake = set(ctx.wake)
+    try:
+        if not press.values:
+            answers = [Answer(dialogs.document(ask.build(ctx, bound.subject)))]
+        else:
+            answers = ask.submit(ctx, bound.subject, press.values)
+            presses.note(ctx.tx, bound.nonce, ctx.person.id, bound.says, ctx.now)
+    except FormError as error:
+        savepoint.rollback()
+        errors = {name: render(why, ctx.language) for name, why in error.errors.items()}
+        return Outcome(wake, ctx.language, errors=errors)
+    except OnCallError as error:
+        savepoint.rollback()
+        if press.values:
+            return Outcome(wake, ctx.language, errors={"": render(error.say, ctx.language)})
+        ctx.wake = wake
+        return _told(ctx, message, _aside(ctx, said(error.say)), key)
+    savepoint.commit()
+    return _told(ctx, message, answers, key, replaces=press.handle if press.values else "")
 
 
 def _language_of(text: str, default: Language) -> Language:
@@ -94,13 +307,20 @@ def _language_of(text: str, default: Language) -> Language:
 
 
 def _owe(
-    tx: Tx, answers: Answers, language: Language, place: people.ConversationRow, person: str, key: str, now: datetime
+    tx: Tx,
+    rules: Rules,
+    answers: Answers,
+    language: Language,
+    place: people.ConversationRow,
+    person: str,
+    key: str,
+    now: datetime,
 ) -> set[str]:
     return outbox.owe(
         tx,
         [
             outbox.answer(
-                answer.document,
+                drawn(tx, rules, answer.document, language, place, person, now),
                 language,
                 place,
                 person,
@@ -117,7 +337,10 @@ def _answers(ctx: Context, message: Said) -> Answers:
     """The answers to a message; none where the bot has nothing to say."""
     mentions = tuple(person for person, _name in message.mentions)
     asked = people.open_question(ctx.tx, ctx.place.id, ctx.person.id, "name", ctx.now)
+    guide = people.open_question(ctx.tx, ctx.place.id, ctx.person.id, dialogs.SLOT, ctx.now)
     try:
+        if guide and (answer := _guided(ctx, guide, message.text)) is not None:
+            return answer
         request = parse(message.text, FORMS, mentions=mentions, language=ctx.language)
     except UnknownCommand as unknown:
         if asked and message.text.strip():
@@ -133,6 +356,36 @@ def _answers(ctx: Context, message: Said) -> Answers:
     if request.form not in ("yes", "no", "more", "code") or message.text.strip().casefold() not in ("y", "n", "ok"):
         ctx.language = request.language
     return _carry_out(ctx, request)
+
+
+def _guided(ctx: Context, guide: Mapping[str, Any], text: str) -> Answers | None:
+    """The next question of a form that is asked line by line; None when a command was given instead.
+
+    A command ends the questions. Digits are an answer where a code or a number is asked for.
+    """
+    ask = COMMANDS[guide["command"]].ask
+    assert ask is not None  # noqa: S101 (only commands with a form ask)
+    try:
+        request = parse(text, FORMS, language=ctx.language)
+    except OnCallError:
+        request = None
+    if request is not None and request.form == "no":
+        people.close_question(ctx.tx, ctx.place.id, ctx.person.id, dialogs.SLOT)
+        return said(_("All right, nothing is changed."))
+    if request is not None and not (request.form == "code" and request.codes):
+        people.close_question(ctx.tx, ctx.place.id, ctx.person.id, dialogs.SLOT)
+        return None
+    ctx.language = "en" if guide["language"] == "en" else "zh"
+    savepoint = ctx.tx.conn.begin_nested()
+    wake = set(ctx.wake)
+    try:
+        answers = dialogs.answered(ctx, ask, guide, text)
+    except OnCallError as error:
+        savepoint.rollback()
+        ctx.wake = wake
+        return said(error.say)
+    savepoint.commit()
+    return answers
 
 
 def _first_steps(unknown: UnknownCommand) -> tuple[Block, ...]:
@@ -152,8 +405,8 @@ def _expected(ctx: Context, request: Request) -> bool:
     return False
 
 
-def _carry_out(ctx: Context, request: Request) -> Answers:
-    """Runs the command; when it raises, nothing of it stays but the sentence that says why."""
+def _carry_out(ctx: Context, request: Request, failed: list[OnCallError] | None = None) -> Answers:
+    """Runs the command; when it raises, nothing of it stays but the sentence that says why. `failed` takes the error."""
     savepoint = ctx.tx.conn.begin_nested()
     wake = set(ctx.wake)
     try:
@@ -161,6 +414,8 @@ def _carry_out(ctx: Context, request: Request) -> Answers:
     except OnCallError as error:
         savepoint.rollback()
         ctx.wake = wake
+        if failed is not None:
+            failed.append(error)
         return said(error.say)
     except BaseException:
         savepoint.rollback()
@@ -171,10 +426,11 @@ def _carry_out(ctx: Context, request: Request) -> Answers:
 
 def _dispatch(ctx: Context, request: Request) -> Answers:
     if request.form == "yes":
-        return _confirmed(ctx)
+        return _confirmed(ctx, request)
     if request.form == "no":
         asked = people.open_question(ctx.tx, ctx.place.id, ctx.person.id, "confirm", ctx.now)
         people.close_question(ctx.tx, ctx.place.id, ctx.person.id, "confirm")
+        _answered(ctx, asked, request)
         return said(_("All right, nothing is changed.")) if asked else _nothing_open(ctx)
     if request.form == "more":
         return _more(ctx)
@@ -189,11 +445,18 @@ def _nothing_open(ctx: Context) -> Answers:
     return said(sentence) if ctx.place.direct else []
 
 
-def _confirmed(ctx: Context) -> Answers:
+def _answered(ctx: Context, asked: Mapping[str, Any] | None, request: Request) -> None:
+    """Remembers who answered, for when a button of that question is pressed later."""
+    if asked and asked.get("nonce"):
+        presses.note(ctx.tx, asked["nonce"], ctx.person.id, WORDS[request.form][ctx.language], ctx.now)
+
+
+def _confirmed(ctx: Context, request: Request) -> Answers:
     asked = people.open_question(ctx.tx, ctx.place.id, ctx.person.id, "confirm", ctx.now)
     if asked is None:
         return _nothing_open(ctx)
     people.close_question(ctx.tx, ctx.place.id, ctx.person.id, "confirm")
+    _answered(ctx, asked, request)
     confirmed = COMMANDS[asked["command"]].confirmed
     assert confirmed is not None  # noqa: S101 (only commands with it ask)
     return confirmed(ctx, asked["body"])

@@ -8,7 +8,7 @@ cannot be tricked by the text of an alert. Renderers live in `bot/channels` and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from handlers.texts import Language, Say, render
@@ -65,9 +65,74 @@ class Link:
     url: str
 
 
+Style = Literal["plain", "primary", "danger"]
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """Something to press instead of typing it: pressing says `says`.
+
+    A platform without buttons leaves them out: the words of the document say what can be typed.
+
+    says    the command, in both languages ("yes", "ack #42")
+    anyone  everybody in the conversation may press it; else only the person who is answered
+    once    it works a single time; a second press is told who was first
+    nonce   the same for buttons of which only one can be pressed; "" makes one up
+    token   what comes back when it is pressed (see `handlers.buttons`): [A-Za-z0-9_.-], at most 900 characters; "" until
+            the document is owed, and a button without a token is not drawn
+    """
+
+    label: Say
+    says: Say
+    style: Style = "plain"
+    anyone: bool = False
+    once: bool = True
+    nonce: str = ""
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One line of a form.
+
+    kind      what is expected; "long" is text of several lines, "choices" any number of `options`
+    question  how it is asked for where forms do not exist
+    value     what stands in it at first; of "choices" the values, comma-separated
+    options   value and label; platforms show at most 100
+    """
+
+    name: str
+    label: Say
+    question: Say
+    kind: Literal["text", "phone", "email", "url", "code", "long", "choices"] = "text"
+    required: bool = False
+    value: str = ""
+    options: tuple[tuple[str, Say], ...] = ()
+    hint: Say = ""
+    max_chars: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Dialog:
+    """A form to fill in.
+
+    title   at most 24 characters in every language: Slack cuts longer ones
+    command the command that the form stands for, "contact add"
+    subject what the command is about: the contact or group that is edited, "" for a new one
+    token   comes back with the values, as of a button
+    """
+
+    title: Say
+    command: str
+    fields: tuple[Field, ...]
+    submit: Say
+    subject: str = ""
+    token: str = field(default="", repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A title, then blocks, then links, then a small footer.
+    """A title, then blocks, then links, then a small footer; in chat answers also buttons, or a form.
 
     badge   short words before the title that must survive every cut: "CRITICAL", "RESOLVED", "TEST"
     number  the alert's number people type (`#42`); must survive every cut
@@ -80,6 +145,8 @@ class Document:
     number: int | None = None
     links: tuple[Link, ...] = ()
     footer: Say = ""
+    buttons: tuple[Button, ...] = ()
+    dialog: Dialog | None = None
 
     def heading(self) -> str:
         """The title as one line: `[CRITICAL] #42 disk full`, without the parts that are missing."""
@@ -104,6 +171,16 @@ def mapped(document: Document, change: Callable[[Say], Say]) -> Document:
             case Examples():
                 return old
 
+    def asked(old: Field) -> Field:
+        return replace(
+            old,
+            label=change(old.label),
+            question=change(old.question),
+            hint=change(old.hint),
+            options=tuple((value, change(label)) for value, label in old.options),
+        )
+
+    dialog = document.dialog
     return replace(
         document,
         title=change(document.title),
@@ -111,6 +188,14 @@ def mapped(document: Document, change: Callable[[Say], Say]) -> Document:
         footer=change(document.footer),
         blocks=tuple(map(block, document.blocks)),
         links=tuple(Link(change(link.label), link.url) for link in document.links),
+        buttons=tuple(replace(button, label=change(button.label)) for button in document.buttons),
+        dialog=dialog
+        and replace(
+            dialog,
+            title=change(dialog.title),
+            submit=change(dialog.submit),
+            fields=tuple(map(asked, dialog.fields)),
+        ),
     )
 
 
@@ -127,6 +212,7 @@ def localize(document: Document, language: Language) -> Document:
             Examples(tuple(map(words, block.commands))) if isinstance(block, Examples) else block
             for block in whole.blocks
         ),
+        buttons=tuple(replace(button, says=render(button.says, language)) for button in whole.buttons),
     )
 
 
@@ -154,6 +240,32 @@ def to_json(document: Document) -> dict[str, Any]:
         "footer": str(document.footer),
         "blocks": [block(item) for item in document.blocks],
         "links": [[str(link.label), link.url] for link in document.links],
+        "buttons": [[str(one.label), str(one.says), one.style, one.token] for one in document.buttons if one.token],
+        "dialog": document.dialog and _dialog_to_json(document.dialog),
+    }
+
+
+def _dialog_to_json(dialog: Dialog) -> dict[str, Any]:
+    return {
+        "title": str(dialog.title),
+        "command": dialog.command,
+        "subject": dialog.subject,
+        "submit": str(dialog.submit),
+        "token": dialog.token,
+        "fields": [
+            {
+                "name": one.name,
+                "label": str(one.label),
+                "question": str(one.question),
+                "kind": one.kind,
+                "required": one.required,
+                "value": one.value,
+                "options": [[value, str(label)] for value, label in one.options],
+                "hint": str(one.hint),
+                "max_chars": one.max_chars,
+            }
+            for one in dialog.fields
+        ],
     }
 
 
@@ -180,4 +292,23 @@ def from_json(stored: Mapping[str, Any]) -> Document:
         footer=stored["footer"],
         blocks=tuple(map(block, stored["blocks"])),
         links=tuple(Link(label, url) for label, url in stored["links"]),
+        buttons=tuple(
+            Button(label, says, style, token=token) for label, says, style, token in stored.get("buttons", ())
+        ),
+        dialog=_dialog_from_json(stored["dialog"]) if stored.get("dialog") else None,
+    )
+
+
+def _dialog_from_json(stored: Mapping[str, Any]) -> Dialog:
+    fields = (
+        Field(**{**one, "options": tuple((value, label) for value, label in one["options"])})
+        for one in stored["fields"]
+    )
+    return Dialog(
+        title=stored["title"],
+        command=stored["command"],
+        fields=tuple(fields),
+        submit=stored["submit"],
+        subject=stored["subject"],
+        token=stored["token"],
     )

@@ -2,6 +2,7 @@
 
     OnCallError
       CommandError        unknown command, bad argument, not allowed    -> a reply
+        FormError         what is wrong in a form, field by field       -> shown at the fields
       VerificationError   code wrong, expired, too many tries           -> a reply
       PayloadError        an alert source sent what it does not document -> 400, naming `path`
       DeliveryError       a send that did not work                      -> retry or dead letter
@@ -10,6 +11,8 @@ Anything else is a bug and may crash the request loudly. No secret, token or ful
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from handlers.texts import Say
 
@@ -24,6 +27,14 @@ class OnCallError(Exception):
 
 class CommandError(OnCallError):
     """This command could not be carried out."""
+
+
+class FormError(CommandError):
+    """These values cannot be taken. `errors`: name of the field -> what is wrong with it."""
+
+    def __init__(self, errors: Mapping[str, Say]) -> None:
+        self.errors = dict(errors)
+        super().__init__(next(iter(self.errors.values()), None))
 
 
 class VerificationError(OnCallError):

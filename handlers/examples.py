@@ -24,6 +24,8 @@ ME = Both("me 13800138000", "我 13800138000")
 ME_EMAIL = Both("me zhang.wei@example.com", "我 zhang.wei@example.com")
 
 VERIFY = Both("verify Zhang Wei", "验证 张伟")
+ENTER_CODE = Both("code", "验证码")
+OPEN_ADD_CONTACT = Both("contact add", "添加联系人")
 CODE = Both("code 123456", "验证码 123456")
 
 CREATE_GROUP = Both("group create dba", "创建组 数据库")
@@ -36,6 +38,8 @@ ADD_TO_GROUP = Both("group add dba Zhang Wei, Li Lei", "组添加 数据库 张�
 TAKE_FROM_GROUP = Both("group remove dba Zhang Wei", "组移除 数据库 张伟")
 RENAME_GROUP = Both("group rename dba to database team", "组改名 数据库 到 数据库团队")
 NOTE_GROUP = Both("group note dba night shift, first level", "组备注 数据库 夜班一线")
+EDIT_GROUP = Both("group edit dba", "修改组 数据库")
+OPEN_CREATE_GROUP = Both("group create", "创建组")
 DELETE_GROUP = Both("group delete dba", "删除组 数据库")
 
 ADD_SOURCE = Both("source add prometheus alertmanager to dba", "告警源添加 prometheus alertmanager 到 数据库")
@@ -53,6 +57,11 @@ RETRY = Both("retry 42", "重试 42")
 
 ADD_ADMIN = Both("admin add dingtalk:dingcorp01/0147123", "管理员添加 dingtalk:dingcorp01/0147123")
 REMOVE_ADMIN = Both("admin remove dingtalk:dingcorp01/0147123", "管理员移除 dingtalk:dingcorp01/0147123")
+YES = Both("yes", "是")
+NO = Both("no", "否")
+MORE = Both("more", "更多")
+ALERTS = Both("alerts", "告警列表")
+LINK = Both("link", "关联")
 LANGUAGE = Both("language zh", "语言 中文")
 STATUS = Both("status", "状态")
 
@@ -130,6 +139,40 @@ def show_group(name: str) -> Both:
 
 def add_members(group: str) -> Both:
     return Both(f"group add {quoted(group)} Zhang Wei, Li Lei", f"组添加 {quoted(group)} 张伟, 李雷")
+
+
+def open_edit_group(name: str) -> Both:
+    """Opens the form of the group."""
+    return Both(f"group edit {quoted(name)}", f"修改组 {quoted(name)}")
+
+
+def open_edit_contact(name: str) -> Both:
+    """Opens the form of the contact."""
+    return Both(f"contact edit {quoted(name)}", f"修改联系人 {quoted(name)}")
+
+
+def remove_contact(name: str) -> Both:
+    return Both(f"contact remove {quoted(name)}", f"删除联系人 {quoted(name)}")
+
+
+def test(name: str) -> Both:
+    return Both(f"test {quoted(name)}", f"测试 {quoted(name)}")
+
+
+def ack(number: int) -> Both:
+    return Both(f"ack #{number}", f"认领 #{number}")
+
+
+def unack(number: int) -> Both:
+    return Both(f"unack #{number}", f"取消认领 #{number}")
+
+
+def resolve(number: int) -> Both:
+    return Both(f"resolve #{number}", f"解决 #{number}")
+
+
+def link_with(code: str) -> Both:
+    return Both(f"link {code}", f"关联 {code}")
 
 
 def delete_group(name: str) -> Both:

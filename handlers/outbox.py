@@ -103,8 +103,16 @@ def answer(
     private: bool,
     dedupe: str,
     now: datetime,
+    replaces: str = "",
+    trigger: str = "",
+    alert_id: int | None = None,
 ) -> dict[str, Any]:
     """A delivery of an answer: in the conversation, or with `private` to the person alone.
+
+    document  as `buttons.drawn` made it, if it has buttons or a form
+    replaces  handle of the message whose place it takes
+    trigger   what lets the platform open a form for a moment
+    alert_id  the alert whose card it is
 
     The address to answer at is written down with it: the conversation's is that of its newest message, which may be
     somebody else's by the time this is sent, and on some platforms it is good for one answer or shown to one person.
@@ -117,9 +125,12 @@ def answer(
         channel=CHAT,
         priority=ANSWER,
         dedupe=dedupe,
+        alert_id=alert_id,
         payload={
             "document": to_json(localize(document, language)),
             "language": language,
+            "replaces": replaces,
+            "trigger": trigger,
             "conversation": "" if alone else place.id,
             "person": person_id,
             "fallback": place.id if alone else "",

@@ -165,7 +165,7 @@ def confirm(ctx: Context, digits: str) -> Document | None:
     """What becomes of six digits somebody says; None when nothing waits for them and a group should not be bothered."""
     guesses = codes.wrong_guesses(ctx.tx, ctx.person.id, ctx.now - DAY)
     own = [m.id for m in contacts.methods(ctx.tx, [ctx.person.contact_id])] if ctx.person.contact_id else []
-    waiting = codes.live(ctx.tx, [ctx.person.id], own, ctx.now)
+    waiting = codes.live(ctx.tx, ctx.identities, own, ctx.now)
     if guesses >= WRONG_A_DAY:
         return Document(
             _("Too many wrong codes: {n} in a day. Your codes are refused until tomorrow.", n=guesses),

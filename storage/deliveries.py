@@ -162,7 +162,12 @@ def hurry(tx: Tx, alert_id: int, priority: int, now: datetime) -> None:
     """What still waits of this alert has at least this priority and is due: it holds up what comes now."""
     tx.conn.execute(
         update(delivery)
-        .where(delivery.c.alert_id == alert_id, delivery.c.state == "ready", delivery.c.priority > priority)
+        .where(
+            delivery.c.alert_id == alert_id,
+            delivery.c.kind == "alert",
+            delivery.c.state == "ready",
+            delivery.c.priority > priority,
+        )
         .values(
             priority=priority,
             due_at=case((delivery.c.due_at > now, literal(now, delivery.c.due_at.type)), else_=delivery.c.due_at),
@@ -263,8 +268,30 @@ def by_id(tx: Tx, delivery_id: int) -> DeliveryRow | None:
 
 
 def of_alert(tx: Tx, alert_id: int) -> list[DeliveryRow]:
-    rows = tx.conn.execute(select(delivery).where(delivery.c.alert_id == alert_id).order_by(delivery.c.id))
+    """Its cards to contact methods, oldest first."""
+    own = (delivery.c.alert_id == alert_id) & (delivery.c.kind == "alert")
+    rows = tx.conn.execute(select(delivery).where(own).order_by(delivery.c.id))
     return [_delivery(tx, row) for row in rows]
+
+
+def shown_in_chat(tx: Tx, alert_id: int, since: datetime, most: int) -> list[DeliveryRow]:
+    """The newest answers that show this alert and whose message the platform can name, each message once."""
+    rows = tx.conn.execute(
+        select(delivery)
+        .where(
+            delivery.c.alert_id == alert_id,
+            delivery.c.kind == "answer",
+            delivery.c.state == "sent",
+            delivery.c.receipt != "",
+            delivery.c.created_at > since,
+        )
+        .order_by(delivery.c.id.desc())
+        .limit(most * 4)
+    )
+    found: dict[str, DeliveryRow] = {}
+    for row in rows:
+        found.setdefault(row.receipt, _delivery(tx, row))
+    return list(found.values())[:most]
 
 
 LOGGED = ("alert", "code", "test", "notice")

@@ -21,8 +21,10 @@ class Waiting:
     tries: int
 
 
-def take_in(tx: Tx, platform: str, message_id: str, body: dict[str, Any], now: datetime, *, event_id: str = "") -> bool:
-    """False when this message was taken in before, under this id of its own or this `event_id` of its delivery."""
+def take_in(
+    tx: Tx, platform: str, message_id: str, body: dict[str, Any], now: datetime, *, event_id: str = ""
+) -> int | None:
+    """Its number; None when this message was taken in before, under this id or this `event_id` of its delivery."""
     row = {
         "platform": platform,
         "message_id": message_id,
@@ -31,8 +33,11 @@ def take_in(tx: Tx, platform: str, message_id: str, body: dict[str, Any], now: d
         "tries": 0,
     }
     if event_id and not insert_or_ignore(tx, inbound, [row | {"message_id": f"event:{event_id}"[:255], "body": None}]):
-        return False
-    return insert_or_ignore(tx, inbound, [row]) == 1
+        return None
+    if insert_or_ignore(tx, inbound, [row]) == 0:
+        return None
+    own = (inbound.c.platform == platform) & (inbound.c.message_id == message_id)
+    return int(tx.conn.execute(select(inbound.c.id).where(own)).scalar_one())
 
 
 def next_waiting(tx: Tx) -> Waiting | None:

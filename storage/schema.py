@@ -126,6 +126,24 @@ person = Table(
     Column("admin", Boolean, nullable=False, default=False),
     Column("language", String(8)),
     Column("seen_at", Moment, nullable=False),
+    Column("human", String(255), index=True),  # the same for all identities of one human; NULL = only this one
+)
+
+press = Table(
+    "press",
+    metadata,
+    Column("nonce", String(64), primary_key=True),
+    Column("person", String(255), nullable=False),
+    Column("says", String(255), nullable=False),
+    Column("at", Moment, nullable=False, index=True),
+)
+
+link_code = Table(
+    "link_code",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("person", String(255), nullable=False, index=True),
+    Column("expires_at", Moment, nullable=False),
 )
 
 conversation = Table(

@@ -80,6 +80,8 @@ class Sender:
                 conversation.direct,
                 payload.get("reply_url", ""),
                 datetime.fromisoformat(until) if until else None,
+                payload.get("replaces", ""),
+                payload.get("trigger", ""),
             )
         speaker = Speaker(self.outside.http, now, key_of(row), self.credentials[name])
         return platform.say(from_json(payload["document"]), language, place, speaker).reference

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from bot.channels.contract import Receipt
 from bot.http import Http
 from handlers.budgets import Throttle
 from handlers.document import Document
 from handlers.texts import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A button that was pressed or a form that was filled in, instead of a text.
+
+    token   what the button or form carried; to be proven by `Inbox.carry_out`, which raises ForgedButton
+    values  of a form: name of the field -> what stands in it; of "choices" the values, comma-separated
+    handle  the platform's reference of the message it stood in, for replacing that; "" where there is none
+    """
+
+    token: str = field(repr=False)
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    handle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +40,10 @@ class Incoming:
     text          what was said, the bot's own mention removed, stripped
     mentions      other people mentioned: (person id, name), in order; in `text` they may or may not be visible
     reply_url     where an answer may be posted without a token until `reply_until`
+    press         a button or form; `text` is "" then, and `conversation` may be "" (that of the button counts)
+    trigger       what lets a platform open a form in the next seconds (Slack's `trigger_id`), else ""
+    inline        "buttons": when the first answer has buttons, the response to this very callback shows it, and so it is
+                  not owed; "always": also without buttons; "": every answer is owed
     """
 
     platform: str
@@ -40,17 +59,27 @@ class Incoming:
     reply_url: str = ""
     reply_until: datetime | None = None
     event_id: str = ""
+    press: Press | None = None
+    trigger: str = field(default="", repr=False)
+    inline: Literal["", "buttons", "always"] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something is to be said: a conversation (`direct` False or True), or a person one-to-one (conversation "")."""
+    """Where something is to be said: a conversation (`direct` False or True), or a person one-to-one (conversation "").
+
+    replaces  handle of an own message (see `Press.handle`, `Receipt.reference`) that this takes the place of; where that
+              cannot be any more, it is said as a new one
+    trigger   opens a form while it is fresh
+    """
 
     conversation: str
     person: str
     direct: bool
     reply_url: str = ""
     reply_until: datetime | None = None
+    replaces: str = ""
+    trigger: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +89,17 @@ class Platform:
     say      posts the document; returning means the platform's body said that it took it; raises DeliveryError
     private  can say something to one person without the others seeing it
     budgets  how often one conversation or person may be written to
+    forms    draws a `Dialog` as a form; else its fields are asked for one after the other
+    buttons  given the credentials: "press" when the platform tells us who pressed a button, "link" when a page of ours
+             has to ask again, "" when neither is possible
     """
 
     name: str
     say: Callable[[Document, Language, Place, Speaker], Receipt]
     private: bool = True
     budgets: tuple[Throttle, ...] = ()
+    forms: bool = False
+    buttons: Callable[[object], Literal["press", "link", ""]] = lambda _credentials: ""
 
 
 @dataclass(frozen=True, slots=True)

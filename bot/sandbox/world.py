@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["card", "say", "typed", "sms", "mail", "alert", "refused", "repeat"]
+Kind = Literal["card", "say", "typed", "update", "form", "home", "sms", "mail", "alert", "refused", "repeat"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,9 @@ class Event:
               typed    a person said something
               sms      a text message reached a phone       body: {"text", "sign", "template", "params", "out_id"}
               mail     a mail reached a mailbox             body: {"from", "subject", "plain", "html", "headers", "raw"}
+              update   a message of the app's bot was changed in place: `body` as it is now, `ref` says which
+              form     a form was opened for `person` (a modal); closed again with body None
+              home     the app's own page of `person` was drawn anew
               alert    ARMS took an event
               refused  a stand-in refused a request; `note` is the code it answered with
               repeat   the platform recognised a request as one that it had carried out already
@@ -43,6 +46,7 @@ class Event:
     body      the message as the platform's client gets it: the posted JSON without signature members
     person    id of who said it ("typed") or whom it is for ("say", one-to-one)
     robot     token of the robot ("card")
+    ref       the platform's own id of the message, form or page, where it has one
     """
 
     seq: int
@@ -54,6 +58,7 @@ class Event:
     person: str = ""
     robot: str = field(default="", repr=False)
     note: str = ""
+    ref: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,11 +330,12 @@ class World:
         person: str = "",
         robot: str = "",
         note: str = "",
+        ref: str = "",
     ) -> Event:
         """Append to the log and wake everybody who waits."""
         with self.lock:
             self._seq += 1
-            event = Event(self._seq, self.now(), kind, platform, place, body, person, robot, note)
+            event = Event(self._seq, self.now(), kind, platform, place, body, person, robot, note, ref)
             self._events.append(event)
             self._changed.notify_all()
         return event

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 from handlers import alerts as rules
 from handlers import cards, examples, names, outbox
 from handlers.addresses import channel_name
+from handlers.buttons import drawn
 from handlers.commands.contract import PAGE, Answers, Command, paged, said
 from handlers.commands.request import Form, Request
 from handlers.context import Answer, Context
-from handlers.document import Block, Document, Items, Paragraph, Table
+from handlers.document import Block, Button, Document, Items, Paragraph, Table
 from handlers.errors import CommandError
 from handlers.outcomes import result
 from handlers.routing import targets
-from handlers.texts import Say, _, n_
+from handlers.texts import Language, Say, _, n_
 from handlers.times import local
 from storage import alerts, contacts, deliveries, groups, people
 from storage.alerts import AlertRow
 from storage.contacts import ContactRow, MethodRow
+
+SHOWN_FOR = timedelta(days=1)
+MOST_SHOWN = 5
+"""How long and in how many places the card of an alert is kept up to date."""
 
 Run = Callable[[Context, Request], Answers]
 
@@ -78,7 +84,64 @@ def list_(ctx: Context, request: Request) -> Answers:
 
 
 def show(ctx: Context, request: Request) -> Answers:
-    row = _find(ctx, request, examples.ALERT)
+    return [_card(ctx, _find(ctx, request, examples.ALERT))]
+
+
+def _card(ctx: Context, row: AlertRow, *first: Block) -> Answer:
+    """The alert as an answer, with what can be done about it; drawn anew where it is shown when that changes."""
+    document = _document(ctx, row)
+    return Answer(replace(document, blocks=(*first, *document.blocks), buttons=_buttons(row)), alert=row.id)
+
+
+def _buttons(row: AlertRow) -> tuple[Button, ...]:
+    if row.status == "resolved":
+        return ()
+    mine = (
+        Button(_("Give back"), examples.unack(row.id), anyone=True)
+        if row.acked_by
+        else Button(_("Acknowledge"), examples.ack(row.id), "primary", anyone=True)
+    )
+    return (mine, Button(_("Resolve"), examples.resolve(row.id), anyone=True))
+
+
+def _changed(ctx: Context, number: int, sentence: Say) -> Answers:
+    """What is said when somebody took care: the sentence; to a button the card itself, and cards elsewhere follow."""
+    row = alerts.by_id(ctx.tx, number)
+    assert row is not None  # noqa: S101 (just written)
+    ctx.wake |= refresh(ctx, row)
+    if ctx.pressed:
+        return [_card(ctx, row, Paragraph(sentence))]
+    return [Answer(Document(sentence, buttons=_buttons(row)))]
+
+
+def refresh(ctx: Context, row: AlertRow) -> set[str]:
+    """Owes the alert's card anew wherever it was shown in chat lately, in its place; the lanes to wake."""
+    rows = []
+    for shown in deliveries.shown_in_chat(ctx.tx, row.id, ctx.now - SHOWN_FOR, MOST_SHOWN):
+        kind, _colon, where = shown.lane.partition(":")
+        place = people.conversation_by_id(ctx.tx, where) if kind == "chat" else None
+        if place is None or shown.receipt == ctx.handle:
+            continue
+        language: Language = "en" if place.language == "en" else "zh" if place.language == "zh" else ctx.language
+        there = replace(ctx, place=place, language=language)
+        document = drawn(ctx.tx, ctx.rules, _card(there, row).document, language, place, "", ctx.now)
+        rows.append(
+            outbox.answer(
+                document,
+                language,
+                replace(place, reply_url="", reply_until=None),
+                ctx.person.id,
+                private=False,
+                dedupe=f"refresh:{shown.id}:{ctx.now.timestamp():.6f}",
+                now=ctx.now,
+                replaces=shown.receipt,
+                alert_id=row.id,
+            )
+        )
+    return outbox.owe(ctx.tx, rows)
+
+
+def _document(ctx: Context, row: AlertRow) -> Document:
     group = groups.by_id(ctx.tx, row.group_id) if row.group_id else None
     document = cards.alert_document(
         cards.reported(row),
@@ -115,10 +178,6 @@ def show(ctx: Context, request: Request) -> Answers:
         )
     else:
         more.append(Paragraph(_("It reached nobody: its group has no active address.")))
-    return [Answer(_extended(document, more))]
-
-
-def _extended(document: Document, more: list[Block]) -> Document:
     return replace(document, blocks=(*document.blocks, *more))
 
 
@@ -152,14 +211,8 @@ def ack(ctx: Context, request: Request) -> Answers:
         )
     alerts.change(ctx.tx, row.id, acked_by=ctx.person.id, acked_at=ctx.now)
     ctx.log("ack", f"#{row.id} {row.title}")
-    return said(
-        _(
-            "{who} has alert {number}: {title}",
-            who=ctx.person.name or ctx.person.id,
-            number=f"#{row.id}",
-            title=row.title,
-        )
-    )
+    who = ctx.person.name or ctx.person.id
+    return _changed(ctx, row.id, _("{who} has alert {number}: {title}", who=who, number=f"#{row.id}", title=row.title))
 
 
 def unack(ctx: Context, request: Request) -> Answers:
@@ -170,7 +223,7 @@ def unack(ctx: Context, request: Request) -> Answers:
         raise CommandError(_("Nobody has acknowledged alert {number}.", number=f"#{row.id}"))
     alerts.change(ctx.tx, row.id, acked_by=None, acked_at=None)
     ctx.log("unack", f"#{row.id} {row.title}", {"acked_by": row.acked_by}, None)
-    return said(_("Nobody has alert {number} now: {title}", number=f"#{row.id}", title=row.title))
+    return _changed(ctx, row.id, _("Nobody has alert {number} now: {title}", number=f"#{row.id}", title=row.title))
 
 
 def resolve(ctx: Context, request: Request) -> Answers:
@@ -195,7 +248,7 @@ def resolve(ctx: Context, request: Request) -> Answers:
         rules.cards(row.id, version, "resolved", row.severity, to, group.name if group else "", ctx.now),
     )
     ctx.log("resolve", f"#{row.id} {row.title}")
-    return said(_("Alert {number} is resolved: {title}", number=f"#{row.id}", title=row.title))
+    return _changed(ctx, row.id, _("Alert {number} is resolved: {title}", number=f"#{row.id}", title=row.title))
 
 
 def note(ctx: Context, request: Request) -> Answers:

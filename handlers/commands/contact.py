@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from handlers import contacts as rules
-from handlers import examples, names
-from handlers.addresses import PHONE, WEBHOOKS
+from handlers import dialogs, examples, names
+from handlers.commands import contact_form
 from handlers.commands.contract import (
     PAGE,
     QUESTION_LIFE,
     Answers,
+    Ask,
     Command,
     as_json,
     as_request,
@@ -22,8 +24,8 @@ from handlers.commands.contract import (
 from handlers.commands.request import Form, Request
 from handlers.commands.words import names_of
 from handlers.context import Answer, Context
-from handlers.document import Block, Examples, Paragraph, Table
-from handlers.errors import CommandError
+from handlers.document import Block, Button, Dialog, Document, Examples, Paragraph, Table
+from handlers.errors import CommandError, FormError
 from handlers.texts import Say, _, n_
 from storage import contacts, groups, people
 from storage.contacts import ContactRow, MethodRow
@@ -73,10 +75,18 @@ def _groups(ctx: Context, request: Request) -> tuple[list[GroupRow], list[str]]:
     return known, unknown
 
 
-def add(ctx: Context, request: Request) -> Answers:
+def _adds_own(ctx: Context) -> bool:
+    """Whether a contact that is added is that of the person who speaks. Raises CommandError when neither is allowed."""
     own = not ctx.admin and ctx.person.contact_id is None
     if not own:
         ctx.need_admin(_("add contacts of other people (your own is “me”)"))
+    return own
+
+
+def add(ctx: Context, request: Request) -> Answers:
+    own = _adds_own(ctx)
+    if not request.rest.strip() and not request.names and not request.mentions:
+        return dialogs.begin(ctx, ADD, "", examples.ADD_CONTACT_TO)
     if request.keys.get("name", "").strip():  # `name` is a key; a name that begins so is still a name
         request = _named(request, " ".join((request.keys["name"].strip(), *request.names)))
     if not request.names and own and ctx.person.name:
@@ -122,7 +132,41 @@ def add(ctx: Context, request: Request) -> Answers:
             Paragraph(_("It has no address yet. Add one:")),
             Examples((examples.edit_contact(contact.name),)),
         )
-    return said(title, *rules.happened(sentences), *hint)
+    return said(title, *rules.happened(sentences), *hint, buttons=_code_button(sentences))
+
+
+def _code_button(sentences: Sequence[Say]) -> tuple[Button, ...]:
+    """Where codes are on their way: a form to type one into."""
+    return (Button(_("Enter a code"), examples.ENTER_CODE, once=False),) if sentences else ()
+
+
+def new_form(ctx: Context, _subject: str) -> Dialog:
+    return contact_form.new(ctx, own=_adds_own(ctx))
+
+
+def _wrong(ctx: Context, dialog: Dialog, ask: Ask, values: Mapping[str, str]) -> None:
+    """Raises FormError when a value cannot be taken; a secret without a webhook is none either."""
+    errors = dialogs.checked(ask, ctx, dialog.subject, dialog.fields, values)
+    if values.get("secret", "").strip() and not values.get("webhook", "").strip():
+        errors.setdefault("secret", _("A secret belongs to a webhook, and there is none in this form."))
+    if errors:
+        raise FormError(errors)
+
+
+def add_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Answers:
+    _wrong(ctx, new_form(ctx, subject), ADD, values)
+    given = {name: value.strip() for name, value in values.items() if value.strip()}
+    request = Request(
+        form="contact add",
+        language=ctx.language,
+        names=(given["name"],),
+        phones=(given["phone"],) if "phone" in given else (),
+        emails=(given["email"],) if "email" in given else (),
+        urls=(given["webhook"],) if "webhook" in given else (),
+        keys={key: given[field] for key, field in (("to", "groups"), ("secret", "secret")) if field in given},
+        rest=given["name"],
+    )
+    return add(ctx, request)
 
 
 def _check_unlinked(ctx: Context, person_id: str) -> None:
@@ -146,7 +190,22 @@ def added_with_groups(ctx: Context, body: Mapping[str, Any]) -> Answers:
 
 def show(ctx: Context, request: Request) -> Answers:
     contact = rules.find(ctx, _one_name(request, examples.SHOW_CONTACT))
-    return [Answer(rules.contact_document(ctx, contact))]
+    return [Answer(_with_buttons(ctx, contact))]
+
+
+def _with_buttons(ctx: Context, contact: ContactRow) -> Document:
+    """The contact, and what this person may do with it."""
+    document = rules.contact_document(ctx, contact)
+    if not ctx.admin and ctx.person.contact_id != contact.id:
+        return document
+    states = {method.state for method in contacts.methods(ctx.tx, [contact.id])}
+    buttons = [Button(_("Edit"), examples.open_edit_contact(contact.name), once=False)]
+    if states - {"active"}:
+        buttons.append(Button(_("Send the codes again"), examples.verify(contact.name)))
+    if "active" in states:
+        buttons.append(Button(_("Test"), examples.test(contact.name)))
+    buttons.append(Button(_("Remove"), examples.remove_contact(contact.name), "danger", once=False))
+    return replace(document, buttons=tuple(buttons))
 
 
 def list_(ctx: Context, request: Request) -> Answers:
@@ -194,8 +253,13 @@ def _field(request: Request) -> tuple[str, list[str]]:
 
 
 def edit(ctx: Context, request: Request) -> Answers:
+    own = contacts.by_id(ctx.tx, ctx.person.contact_id) if ctx.person.contact_id else None
+    if own is not None and not request.rest.strip() and not request.names:
+        return dialogs.begin(ctx, EDIT, own.name, examples.edit_contact(own.name))
     contact = rules.find(ctx, _one_name(request, examples.EDIT_CONTACT))
     rules.need_own(ctx, contact, _("change contacts of other people"))
+    if not (request.mentions or request.keys or request.phones or request.emails or request.urls):
+        return dialogs.begin(ctx, EDIT, contact.name, examples.edit_contact(contact.name))
     if request.mentions:
         return _link(ctx, contact, request.mentions[0])
     field, values = _field(request)
@@ -212,6 +276,66 @@ def edit(ctx: Context, request: Request) -> Answers:
     if field == "secret":
         return _set_secret(ctx, contact, values[0])
     return _set_address(ctx, contact, field, values, request.keys.get("secret", ""))
+
+
+def edit_form(ctx: Context, subject: str) -> Dialog:
+    contact = rules.find(ctx, subject)
+    rules.need_own(ctx, contact, _("change contacts of other people"))
+    return contact_form.edit(ctx, contact)
+
+
+def edit_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Answers:
+    """Changes what differs from what the form showed; an emptied field takes its address away."""
+    dialog = edit_form(ctx, subject)
+    contact = rules.find(ctx, subject)
+    before = {field.name: field.value for field in dialog.fields}
+    after = {name: values.get(name, "").strip() for name in before}
+    changed = {name for name in before if after[name] != before[name]}
+    errors = dialogs.checked(EDIT, ctx, subject, dialog.fields, values)
+    if errors:
+        raise FormError(errors)
+    sentences: list[Say] = []
+    for field in ("phone", "email", "webhook"):
+        if field in changed:
+            answers = _set_address(ctx, contact, field, [after[field] or "none"], after["secret"])
+            sentences += _sentences(answers)
+    if after["secret"] and "webhook" not in changed:
+        sentences += _sentences(_set_secret(ctx, contact, after["secret"]))
+    if "groups" in changed:
+        sentences.append(_set_groups(ctx, contact, names_of(after["groups"])))
+    if "name" in changed:
+        sentences += _sentences(_rename(ctx, contact, after["name"]))
+    if not sentences:
+        return said(_("Nothing is changed."))
+    codes = changed & {"phone", "email", "webhook"} if any(after[one] for one in changed) else set()
+    return said(
+        _("“{name}” is changed.", name=after["name"]),
+        *rules.happened(sentences),
+        buttons=_code_button(sentences) if codes else (),
+    )
+
+
+def _sentences(answers: Answers) -> list[Say]:
+    """What answers say: their paragraphs, or their titles where there are none."""
+    told: list[Say] = []
+    for answer in answers:
+        paragraphs = [block.text for block in answer.document.blocks if isinstance(block, Paragraph)]
+        told += paragraphs or [answer.document.title]
+    return told
+
+
+def _set_groups(ctx: Context, contact: ContactRow, wanted: Sequence[str]) -> Say:
+    ctx.need_admin(_("put contacts into groups"))
+    new = {group.id: group for group in (rules.find_group(ctx, name) for name in wanted)}
+    before = contacts.groups_of(ctx.tx, contact.id)
+    old = {group.id: group for group in (rules.find_group(ctx, name) for name in before)}
+    for group_id in new.keys() - old.keys():
+        groups.add_members(ctx.tx, group_id, [contact.id])
+    for group_id in old.keys() - new.keys():
+        groups.remove_members(ctx.tx, group_id, [contact.id])
+    now = contacts.groups_of(ctx.tx, contact.id)
+    ctx.log("contact edit", contact.name, {"groups": before}, {"groups": now})
+    return _("Contact groups: {groups}", groups=", ".join(now)) if now else _("It is in no contact group now.")
 
 
 def _link(ctx: Context, contact: ContactRow, person_id: str) -> Answers:
@@ -233,7 +357,7 @@ def _rename(ctx: Context, contact: ContactRow, to: str) -> Answers:
 
 
 def _of_field(ctx: Context, contact: ContactRow, field: str) -> list[MethodRow]:
-    channels = {"phone": (PHONE,), "email": ("email",), "webhook": WEBHOOKS}[field]
+    channels = contact_form.CHANNELS[field]
     return [method for method in contacts.methods(ctx.tx, [contact.id]) if method.channel in channels]
 
 
@@ -318,6 +442,7 @@ def remove(ctx: Context, request: Request) -> Answers:
         _("Remove contact “{name}” with all its addresses?", name=contact.name),
         {"id": contact.id, "name": contact.name},
         *more,
+        danger=True,
     )
 
 
@@ -372,6 +497,7 @@ def me(ctx: Context, request: Request) -> Answers:
                 _("You have no contact yet."),
                 Paragraph(_("Say how you can be reached:")),
                 Examples((examples.ME, examples.ME_EMAIL)),
+                buttons=() if ctx.admin else (Button(_("Fill in a form"), examples.OPEN_ADD_CONTACT, once=False),),
             )
         name = wanted or _platform_name(ctx)
         if not name:
@@ -387,21 +513,25 @@ def me(ctx: Context, request: Request) -> Answers:
                 )
             )
         contact, sentences = rules.create(ctx, name, what, own=True)
-        return said(_("You are contact “{name}” now.", name=contact.name), *rules.happened(sentences))
+        title = _("You are contact “{name}” now.", name=contact.name)
+        return said(title, *rules.happened(sentences), buttons=_code_button(sentences))
     if not what.addresses:
         if wanted and names.key(wanted) != names.key(own.name):
             return _rename(ctx, own, wanted)
-        return [Answer(rules.contact_document(ctx, own))]
+        return [Answer(_with_buttons(ctx, own))]
     sentences = [rules.add_address(ctx, own, address, what.secret) for address in what.addresses]
     if len(sentences) == 1:
-        return said(sentences[0])
-    return said(own.name, *rules.happened(sentences))
+        return said(sentences[0], buttons=_code_button(sentences))
+    return said(own.name, *rules.happened(sentences), buttons=_code_button(sentences))
 
 
 def me_named(ctx: Context, body: Mapping[str, Any]) -> Answers:
     request = as_request(body["request"])
     return me(ctx, as_request(as_json(request) | {"keys": {**request.keys, "name": body["name"]}}))
 
+
+ADD = Ask(new_form, contact_form.check, add_from_form)
+EDIT = Ask(edit_form, contact_form.check, edit_from_form)
 
 COMMANDS = (
     Command(
@@ -418,6 +548,7 @@ COMMANDS = (
             "添加联系人 <名> [电话] [邮箱] [机器人地址] [密钥 <s>] [加入 <组>, …]",
         ),
         confirmed=added_with_groups,
+        ask=ADD,
     ),
     Command(
         Form("contact show", zh=("查看联系人",)),
@@ -439,6 +570,7 @@ COMMANDS = (
         "contacts",
         _("change name, phone, email, webhook or secret; a changed address is verified again"),
         ("contact edit <name> <field> <value>", "修改联系人 <名> <字段> <值>"),
+        ask=EDIT,
     ),
     Command(
         Form("contact remove", zh=("删除联系人",)),

@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
+from handlers import examples
+from handlers.buttons import new_nonce
 from handlers.commands.request import Form, Request
 from handlers.context import Answer, Context
-from handlers.document import Block, Document, Paragraph
+from handlers.document import Block, Button, Dialog, Document, Paragraph
 from handlers.texts import Say, _, n_
 
 QUESTION_LIFE = timedelta(minutes=2)
@@ -20,6 +22,20 @@ Answers = list[Answer]
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """A command's form.
+
+    build   the form; `subject` is the contact or group to edit, "" for a new one. Raises CommandError
+    check   raises CommandError when that value of that field cannot be taken
+    submit  does it with all values; raises FormError, or CommandError for what concerns the whole
+    """
+
+    build: Callable[[Context, str], Dialog]
+    check: Callable[[Context, str, str, str], None]
+    submit: Callable[[Context, str, Mapping[str, str]], Answers]
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """One line of the table COMMANDS.
 
@@ -27,6 +43,7 @@ class Command:
     confirmed  for those that ask yes/no first: what happens on yes, with what was remembered
     topic      under which `help` lists it: contacts, groups, verify, alerts, sources, admin
     usage      English and Chinese, to copy
+    ask        its form, for when it is given without values
     """
 
     form: Form
@@ -35,17 +52,25 @@ class Command:
     summary: Say
     usage: tuple[str, str]
     confirmed: Callable[[Context, Mapping[str, Any]], Answers] | None = None
+    ask: Ask | None = None
 
 
-def said(title: Say, *blocks: Block) -> Answers:
+def said(title: Say, *blocks: Block, buttons: tuple[Button, ...] = ()) -> Answers:
     """One answer, where the command came from."""
-    return [Answer(Document(title, blocks))]
+    return [Answer(Document(title, blocks, buttons=buttons))]
 
 
-def confirm_first(ctx: Context, command: str, question: Say, body: Mapping[str, Any], *blocks: Block) -> Answers:
-    """Asks yes or no, and remembers what to do on yes."""
-    ctx.ask("confirm", {"command": command, "body": dict(body)}, lasting=QUESTION_LIFE)
-    return said(question, *blocks, Paragraph(_("Reply yes or no within 2 minutes.")))
+def confirm_first(
+    ctx: Context, command: str, question: Say, body: Mapping[str, Any], *blocks: Block, danger: bool = False
+) -> Answers:
+    """Asks yes or no, and remembers what to do on yes. `danger`: what is done cannot be undone."""
+    nonce = new_nonce()
+    ctx.ask("confirm", {"command": command, "body": dict(body), "nonce": nonce}, lasting=QUESTION_LIFE)
+    buttons = (
+        Button(_("Yes"), examples.YES, "danger" if danger else "primary", nonce=nonce),
+        Button(_("No"), examples.NO, nonce=nonce),
+    )
+    return said(question, *blocks, Paragraph(_("Reply yes or no within 2 minutes.")), buttons=buttons)
 
 
 def paged(ctx: Context, request: Request, count: int, title: Say, page: Block) -> Answers:
@@ -53,9 +78,10 @@ def paged(ctx: Context, request: Request, count: int, title: Say, page: Block) -
     end = min(ctx.offset + PAGE, count)
     if end >= count:
         return said(title, page)
-    ctx.ask("more", {"request": as_json(request), "offset": end}, lasting=MORE_LIFE)
+    nonce = new_nonce()
+    ctx.ask("more", {"request": as_json(request), "offset": end, "nonce": nonce}, lasting=MORE_LIFE)
     rest = n_("{n} more follows: say more.", "{n} more follow: say more.", count - end)
-    return said(title, page, Paragraph(rest))
+    return said(title, page, Paragraph(rest), buttons=(Button(_("More"), examples.MORE, nonce=nonce),))
 
 
 def as_json(request: Request) -> dict[str, Any]:

@@ -6,19 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from handlers import contacts as rules
-from handlers import examples, names
-from handlers.commands.contract import PAGE, Answers, Command, confirm_first, paged, said
+from handlers import dialogs, examples, names
+from handlers.commands.contact_form import choices, listed
+from handlers.commands.contract import PAGE, Answers, Ask, Command, confirm_first, paged, said
 from handlers.commands.request import Form, Request
 from handlers.commands.words import names_of
 from handlers.context import Context
-from handlers.document import Block, Examples, Facts, Paragraph, Table
-from handlers.errors import CommandError
+from handlers.document import Block, Button, Dialog, Examples, Facts, Field, Paragraph, Table
+from handlers.errors import CommandError, FormError
 from handlers.texts import Say, _, n_
 from storage import contacts, groups
 from storage.contacts import ContactRow
 from storage.groups import GroupRow
 
 ADMIN = _("change contact groups")
+NOTE_MAX_CHARS = 500
 
 
 def _name(request: Request, example: Say) -> str:
@@ -75,8 +77,23 @@ def _offer(ctx: Context, group: GroupRow, unknown: list[str], title: Say) -> Ans
     )
 
 
+def _check_free(ctx: Context, name: str, *, but: int | None = None) -> None:
+    """Raises CommandError when another group has the name."""
+    taken = groups.by_key(ctx.tx, names.key(name))
+    if taken is not None and taken.id != but:
+        raise CommandError(
+            _(
+                "There is already a group “{name}”. To see it: {example}",
+                name=taken.name,
+                example=examples.show_group(taken.name),
+            )
+        )
+
+
 def create(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
+    if not request.rest.strip() and not request.names:
+        return dialogs.begin(ctx, CREATE, "", examples.CREATE_GROUP_FULL)
     example = examples.CREATE_GROUP_FULL
     if len(request.names) > 1:
         raise CommandError(
@@ -87,15 +104,7 @@ def create(ctx: Context, request: Request) -> Answers:
             )
         )
     name = names.checked(_name(request, example))
-    taken = groups.by_key(ctx.tx, names.key(name))
-    if taken:
-        raise CommandError(
-            _(
-                "There is already a group “{name}”. To see it: {example}",
-                name=taken.name,
-                example=examples.show_group(taken.name),
-            )
-        )
+    _check_free(ctx, name)
     known, unknown = _sorted_out(ctx, names_of(request.keys.get("members", "")))
     note = _checked_note(request.keys.get("note", ""))
     group_id = groups.add(ctx.tx, name, names.key(name), note, ctx.now)
@@ -119,9 +128,9 @@ def create(ctx: Context, request: Request) -> Answers:
 
 
 def _checked_note(note: str) -> str:
-    if len(note) > 500:
+    if len(note) > NOTE_MAX_CHARS:
         raise CommandError(
-            _("The note is too long: {length} characters, {most} are possible.", length=len(note), most=500)
+            _("The note is too long: {length} characters, {most} are possible.", length=len(note), most=NOTE_MAX_CHARS)
         )
     return names.printable(note.strip())
 
@@ -138,9 +147,111 @@ def show(ctx: Context, request: Request) -> Answers:
         blocks.append(Table((_("Member"), _("Reachable by")), rows))
     sources = groups.sources_of(ctx.tx, group.id)
     blocks.append(Facts(((_("Alert sources"), ", ".join(sources) if sources else _("none")),)))
-    if members and not any(state == "active" for of in states.values() for _c, _m, state in of):
+    reachable = any(state == "active" for of in states.values() for _c, _m, state in of)
+    if members and not reachable:
         blocks.append(Paragraph(_("Nobody in this group can be reached: no address is verified.")))
-    return said(n_("Group “{name}”: {n} member", "Group “{name}”: {n} members", len(members), name=group.name), *blocks)
+    title = n_("Group “{name}”: {n} member", "Group “{name}”: {n} members", len(members), name=group.name)
+    if not ctx.admin:
+        return said(title, *blocks)
+    edit = Button(_("Edit"), examples.open_edit_group(group.name), once=False)
+    test = (Button(_("Test"), examples.test(group.name)),) if reachable else ()
+    remove = Button(_("Delete"), examples.delete_group(group.name), "danger", once=False)
+    return said(title, *blocks, buttons=(edit, *test, remove))
+
+
+# ---- forms
+
+
+def _fields(ctx: Context, group: GroupRow | None) -> tuple[Field, ...]:
+    inside = [member.name for member in groups.members(ctx.tx, group.id)] if group else []
+    options = choices(contacts.names(ctx.tx))
+    return (
+        Field(
+            "name",
+            _("Name of the group"),
+            _("What is the group called?"),
+            required=True,
+            value=group.name if group else "",
+            max_chars=names.LONGEST,
+        ),
+        Field(
+            "note",
+            _("Note"),
+            _("A note, such as who is on call and when?"),
+            "long",
+            value=group.note if group else "",
+            max_chars=NOTE_MAX_CHARS,
+        ),
+        Field(
+            "members",
+            _("Members"),
+            _("Which contacts are its members? Several names with commas between them."),
+            "choices" if options else "text",
+            value=listed(inside),
+            options=options,
+            hint="" if options else _("Names with commas between them."),
+            max_chars=2000,
+        ),
+    )
+
+
+def new_form(ctx: Context, _subject: str) -> Dialog:
+    ctx.need_admin(ADMIN)
+    return Dialog(_("Create a group"), "group create", _fields(ctx, None), _("Create"))
+
+
+def edit_form(ctx: Context, subject: str) -> Dialog:
+    ctx.need_admin(ADMIN)
+    group = rules.find_group(ctx, subject)
+    return Dialog(_("Edit the group"), "group edit", _fields(ctx, group), _("Save"), group.name)
+
+
+def check(ctx: Context, subject: str, field: str, value: str) -> None:
+    """Raises CommandError when the value cannot stand in that field of the group called `subject` ("": a new one)."""
+    if field == "name":
+        group = groups.by_key(ctx.tx, names.key(subject)) if subject else None
+        _check_free(ctx, names.checked(value), but=group.id if group else None)
+    elif field == "note":
+        _checked_note(value)
+    else:
+        for name in names_of(value):
+            rules.find(ctx, name)
+
+
+def create_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Answers:
+    errors = dialogs.checked(CREATE, ctx, subject, new_form(ctx, subject).fields, values)
+    if errors:
+        raise FormError(errors)
+    name = values["name"].strip()
+    keys = {key: values[key].strip() for key in ("note", "members") if values.get(key, "").strip()}
+    return create(ctx, Request("group create", ctx.language, names=(name,), keys=keys, rest=name))
+
+
+def edit(ctx: Context, request: Request) -> Answers:
+    ctx.need_admin(ADMIN)
+    group = rules.find_group(ctx, _name(request, examples.EDIT_GROUP))
+    return dialogs.begin(ctx, EDIT, group.name, examples.NOTE_GROUP)
+
+
+def edit_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Answers:
+    dialog = edit_form(ctx, subject)
+    errors = dialogs.checked(EDIT, ctx, subject, dialog.fields, values)
+    if errors:
+        raise FormError(errors)
+    group = rules.find_group(ctx, subject)
+    name, note = names.checked(values.get("name", "")), _checked_note(values.get("note", ""))
+    before = {member.id: member.name for member in groups.members(ctx.tx, group.id)}
+    after = {row.id: row.name for row in (rules.find(ctx, one) for one in names_of(values.get("members", "")))}
+    groups.change(ctx.tx, group.id, name=name, name_key=names.key(name), note=note)
+    groups.add_members(ctx.tx, group.id, [one for one in after if one not in before])
+    groups.remove_members(ctx.tx, group.id, [one for one in before if one not in after])
+    ctx.log(
+        "group edit",
+        name,
+        {"name": group.name, "note": group.note, "members": list(before.values())},
+        {"name": name, "note": note, "members": list(after.values())},
+    )
+    return show(ctx, Request("group show", ctx.language, names=(name,), rest=name))
 
 
 def list_(ctx: Context, request: Request) -> Answers:
@@ -231,15 +342,7 @@ def rename(ctx: Context, request: Request) -> Answers:
     if not request.keys.get("to", "").strip():
         raise CommandError(_("The new name is missing. Example: {example}", example=example))
     name = names.checked(request.keys["to"])
-    taken = groups.by_key(ctx.tx, names.key(name))
-    if taken and taken.id != group.id:
-        raise CommandError(
-            _(
-                "There is already a group “{name}”. To see it: {example}",
-                name=taken.name,
-                example=examples.show_group(taken.name),
-            )
-        )
+    _check_free(ctx, name, but=group.id)
     groups.change(ctx.tx, group.id, name=name, name_key=names.key(name))
     ctx.log("group rename", name, {"name": group.name}, {"name": name})
     return said(_("Group “{old}” is called “{new}” now.", old=group.name, new=name))
@@ -286,6 +389,7 @@ def delete(ctx: Context, request: Request) -> Answers:
         ),
         {"id": group.id, "name": group.name},
         Paragraph(lost),
+        danger=True,
     )
 
 
@@ -312,6 +416,9 @@ def deleted(ctx: Context, body: Mapping[str, Any]) -> Answers:
     )
 
 
+CREATE = Ask(new_form, check, create_from_form)
+EDIT = Ask(edit_form, check, edit_from_form)
+
 COMMANDS = (
     Command(
         Form("group create", zh=("创建组",), keys=("note", "members")),
@@ -319,6 +426,7 @@ COMMANDS = (
         "groups",
         _("create a contact group"),
         ("group create <name> [note <text>] [members <a>, <b>]", "创建组 <名> [备注 <文字>] [成员 <甲>, <乙>]"),
+        ask=CREATE,
     ),
     Command(
         Form("group show", zh=("查看组",)),
@@ -344,6 +452,14 @@ COMMANDS = (
         "groups",
         _("take members out of a group"),
         ("group remove <group> <contact>, …", "组移除 <组> <联系人>, …"),
+    ),
+    Command(
+        Form("group edit", zh=("修改组",)),
+        edit,
+        "groups",
+        _("name, note and members of a group in one form"),
+        ("group edit <group>", "修改组 <组>"),
+        ask=EDIT,
     ),
     Command(
         Form("group rename", zh=("组改名",), keys=("to",)),

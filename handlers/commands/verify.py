@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from handlers import contacts as rules
-from handlers import examples, verification
+from handlers import dialogs, examples, verification
 from handlers.addresses import WEBHOOKS
-from handlers.commands.contract import Answers, Command, said
+from handlers.commands.contract import Answers, Ask, Command, said
 from handlers.commands.request import Form, Request
 from handlers.context import Answer, Context
-from handlers.errors import CommandError
+from handlers.document import Dialog, Document, Field
+from handlers.errors import CommandError, FormError
 from handlers.texts import _
 from storage import contacts
 
@@ -62,11 +66,37 @@ def verify(ctx: Context, request: Request) -> Answers:
 
 
 def code(ctx: Context, request: Request) -> Answers:
+    if not request.codes and not request.rest.strip():
+        return dialogs.begin(ctx, CODE, "", examples.CODE)
     if not request.codes:
         raise CommandError(_("A code has six digits. Example: {example}", example=examples.CODE))
     document = verification.confirm(ctx, request.codes[0])
     return [Answer(document)] if document else []
 
+
+def code_form(_ctx: Context, _subject: str) -> Dialog:
+    field = Field(
+        "code", _("Verification code"), _("Which six digits did you get?"), "code", required=True, max_chars=20
+    )
+    return Dialog(_("Enter a code"), "code", (field,), _("Confirm"))
+
+
+def check_code(_ctx: Context, _subject: str, _field: str, value: str) -> None:
+    if not SIX_DIGITS.fullmatch(value.strip()):
+        raise CommandError(_("A code is six digits, such as {digits}.", digits="123456"))
+
+
+def code_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Answers:
+    errors = dialogs.checked(CODE, ctx, subject, code_form(ctx, subject).fields, values)
+    if errors:
+        raise FormError(errors)
+    digits = "".join(ch for ch in values["code"] if ch.isdigit())
+    document = verification.confirm(ctx, digits)
+    return [Answer(document or Document(_("No code is expected from you right now.")))]
+
+
+CODE = Ask(code_form, check_code, code_from_form)
+SIX_DIGITS = re.compile(r"\d{3}[ -]?\d{3}", re.ASCII)
 
 COMMANDS = (
     Command(
@@ -82,5 +112,6 @@ COMMANDS = (
         "verify",
         _("confirm: the bare six digits are enough"),
         ("code <code>", "验证码 <码>"),
+        ask=CODE,
     ),
 )

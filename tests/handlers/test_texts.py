@@ -145,6 +145,7 @@ NAMES = {
     "group": ("dba", "值班 一线", ""),
     "field": ("name", "phone", "email", "webhook", "secret"),
     "number": (42,),
+    "code": ("abcdefghjk",),
     "person": ("dingtalk:dingcorp01/0147123",),
     "value": ("+8613800138000", "a@example.com"),
 }
@@ -164,6 +165,12 @@ VERBS = {
     "SET_SECRET": "contact edit",
     "LINK_CONTACT": "contact edit",
     "NOTE_ALERT": "note",
+    "ENTER_CODE": "code",
+    "OPEN_ADD_CONTACT": "contact add",
+    "OPEN_CREATE_GROUP": "group create",
+    "OPEN_EDIT_CONTACT": "contact edit",
+    "OPEN_EDIT_GROUP": "group edit",
+    "LINK_WITH": "link",
 }
 """Examples whose names are not verb and noun of their form."""
 

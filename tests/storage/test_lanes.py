@@ -320,8 +320,10 @@ def test_what_holds_up_a_more_urgent_card_of_its_alert_is_hurried(database: Data
     with database.write() as tx:
         number = seed.alert(tx, "f1")
         before = owe(tx, "sms:a", priority=outbox.OTHER)
-        first = owe(tx, "sms:a", alert_id=number, priority=outbox.OTHER, due_at=NOW + timedelta(minutes=30))
-        done = owe(tx, "sms:a", alert_id=number, priority=outbox.OTHER)
+        first = owe(
+            tx, "sms:a", kind="alert", alert_id=number, priority=outbox.OTHER, due_at=NOW + timedelta(minutes=30)
+        )
+        done = owe(tx, "sms:a", kind="alert", alert_id=number, priority=outbox.OTHER)
         deliveries.settle(tx, done, state="dead", done_at=NOW)
         deliveries.hurry(tx, number, outbox.CRITICAL, NOW)
         states = {row.id: (row.priority, row.state) for row in deliveries.of_alert(tx, number)}

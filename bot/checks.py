@@ -1,6 +1,6 @@
 """`python -m bot check`: is each configured thing there, and does it know us? Nothing is sent to anybody.
 
-Each check is one line of CHECKS and makes at most one call, the cheapest of its platform that needs the credentials.
+Each check is one line of CHECKS and makes as few calls as it can, the cheapest of its platform that need the credentials.
 Findings are for operators and hold no secret: of a platform's answer only its error code and a cut message are shown.
 """
 
@@ -22,6 +22,9 @@ from storage.database import Database
 from storage.vault import WrongKey
 
 TIMEOUT_S = 10.0
+
+SLACK_SCOPES = ("app_mentions:read", "chat:write", "commands", "im:history", "im:write")
+"""Without one of these something that the bot promises does not work; `docs/slack-manifest.yaml` asks for them."""
 
 State = Literal["ok", "missing", "wrong"]
 
@@ -103,7 +106,10 @@ def _dingtalk(settings: Settings, http: Http) -> list[Finding]:
     )
     body = _answer(reply)
     if body.get("accessToken"):
-        return [Finding("ok", "dingtalk", "knows the app")]
+        knows = Finding("ok", "dingtalk", "knows the app")
+        if settings.dingtalk_stream:
+            return [knows]
+        return [knows, *_public(settings, "dingtalk", "/dingtalk/messages", "DINGTALK_STREAM=1 needs none")]
     return [_refused("dingtalk", reply.status, body.get("code"), "check DINGTALK_CLIENT_ID and DINGTALK_CLIENT_SECRET")]
 
 
@@ -114,7 +120,8 @@ def _wecom(settings: Settings, http: Http) -> list[Finding]:
                 Finding("wrong", "WECOM_CORP_ID", "is not set: without it nobody who talks to the robot has a name")
             ]
         if settings.wecom_bot_token:
-            return [Finding("ok", "wecom", "the robot's callback is configured; there is nothing to call")]
+            nothing = Finding("ok", "wecom", "the robot's callback is configured; there is nothing to call")
+            return [nothing, *_public(settings, "wecom", "/wecom/bot")]
         return [
             Finding("missing", "wecom", "set WECOM_CORP_ID, WECOM_AGENT_ID, WECOM_SECRET, WECOM_TOKEN, WECOM_AES_KEY")
         ]
@@ -130,7 +137,7 @@ def _wecom(settings: Settings, http: Http) -> list[Finding]:
     )
     body = _answer(reply)
     if body.get("errcode") == 0 and body.get("access_token"):
-        return [Finding("ok", "wecom", "knows the app"), *findings]
+        return [Finding("ok", "wecom", "knows the app"), *findings, *_public(settings, "wecom", "/wecom/app")]
     return [_refused("wecom", reply.status, body.get("errcode"), "check WECOM_CORP_ID and WECOM_SECRET"), *findings]
 
 
@@ -148,9 +155,23 @@ def _lark(settings: Settings, http: Http) -> list[Finding]:
         timeout_s=TIMEOUT_S,
     )
     body = _answer(reply)
-    if body.get("code") == 0 and body.get("tenant_access_token"):
-        return [Finding("ok", "lark", "knows the app"), *findings]
+    token = body.get("tenant_access_token")
+    if body.get("code") == 0 and isinstance(token, str) and token:
+        knows = Finding("ok", "lark", "knows the app")
+        return [knows, _lark_bot(token, http), *findings, *_public(settings, "lark", "/lark/events")]
     return [_refused("lark", reply.status, body.get("code"), "check LARK_APP_ID and LARK_APP_SECRET"), *findings]
+
+
+def _lark_bot(token: str, http: Http) -> Finding:
+    """Whether the app is a bot that is switched on: only then it hears and speaks."""
+    bearer = {"Authorization": f"Bearer {token}"}
+    reply = http.get("https://open.feishu.cn/open-apis/bot/v3/info", headers=bearer, timeout_s=TIMEOUT_S)
+    body = _answer(reply)
+    if body.get("code") == 0 and isinstance(body.get("bot"), dict):
+        return Finding("ok", "lark bot", "the app has the bot capability")
+    return _refused(
+        "lark bot", reply.status, body.get("code"), "add the bot capability to the app and publish a version"
+    )
 
 
 def _slack(settings: Settings, http: Http) -> list[Finding]:
@@ -163,9 +184,41 @@ def _slack(settings: Settings, http: Http) -> list[Finding]:
         timeout_s=TIMEOUT_S,
     )
     body = _answer(reply)
+    if body.get("ok") is not True:
+        return [_refused("slack", reply.status, body.get("error"), "check SLACK_BOT_TOKEN, or install the app again")]
+    findings = [Finding("ok", "slack", "knows the bot")]
+    granted = {scope.strip() for scope in (reply.headers.get("X-OAuth-Scopes") or "").split(",")} - {""}
+    lacking = [scope for scope in SLACK_SCOPES if scope not in granted]
+    if granted and lacking:
+        what = f"lacks {', '.join(lacking)}: add them under OAuth & Permissions and install the app again"
+        findings.append(Finding("wrong", "slack scopes", what))
+    if settings.slack_app_token:
+        return [*findings, _slack_socket(settings, http)]
+    return [*findings, *_public(settings, "slack", "/slack/events", "SLACK_APP_TOKEN needs none")]
+
+
+def _slack_socket(settings: Settings, http: Http) -> Finding:
+    """Asks for an address to connect to, and leaves it."""
+    reply = http.post(
+        "https://slack.com/api/apps.connections.open",
+        form={},
+        headers={"Authorization": f"Bearer {settings.slack_app_token}"},
+        timeout_s=TIMEOUT_S,
+    )
+    body = _answer(reply)
     if body.get("ok") is True:
-        return [Finding("ok", "slack", "knows the bot")]
-    return [_refused("slack", reply.status, body.get("error"), "check SLACK_BOT_TOKEN, or install the app again")]
+        return Finding("ok", "slack socket", "Slack gives the app a connection")
+    return _refused(
+        "slack socket", reply.status, body.get("error"), "check SLACK_APP_TOKEN and its scope connections:write"
+    )
+
+
+def _public(settings: Settings, name: str, path: str, instead: str = "") -> list[Finding]:
+    """What calls us back needs to know where we are."""
+    if settings.public_url:
+        return [Finding("ok", f"{name} address", f"enter {settings.public_url.rstrip('/')}{path} in its console")]
+    rest = f" ({instead})" if instead else ""
+    return [Finding("missing", f"{name} address", f"it calls <PUBLIC_URL>{path}: set PUBLIC_URL{rest}")]
 
 
 def _email(settings: Settings, _http: Http) -> list[Finding]:

@@ -36,6 +36,7 @@ class Platforms(BaseHTTPRequestHandler):
     """Answers the one call of each platform that a check makes, by the credentials given."""
 
     page = b""
+    scopes = ""
 
     def do_GET(self) -> None:
         self.answer(b"")
@@ -51,12 +52,15 @@ class Platforms(BaseHTTPRequestHandler):
             "/cgi-bin/gettoken": lambda: self.wecom(query),
             "/open-apis/auth/v3/tenant_access_token/internal": lambda: self.lark(json.loads(raw)),
             "/api/auth.test": self.slack,
+            "/api/apps.connections.open": self.slack_socket,
+            "/open-apis/bot/v3/info": self.lark_bot,
             "/": self.aliyun,
         }
         status, body = routes[parts.path]()
         content = self.page or json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        self.send_header("X-OAuth-Scopes", self.scopes)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -80,6 +84,16 @@ class Platforms(BaseHTTPRequestHandler):
         if self.headers["Authorization"] == "Bearer xoxb-right-secret":
             return 200, {"ok": True, "team_id": "T0001"}
         return 200, {"ok": False, "error": "invalid_auth"}
+
+    def slack_socket(self) -> tuple[int, object]:
+        if self.headers["Authorization"] == "Bearer xapp-right-secret":
+            return 200, {"ok": True, "url": "wss://example.com/link"}
+        return 200, {"ok": False, "error": "missing_scope"}
+
+    def lark_bot(self) -> tuple[int, object]:
+        if self.headers["Authorization"] == "Bearer t0k":
+            return 200, {"code": 0, "msg": "ok", "bot": {"open_id": "ou_bot"}}
+        return 400, {"code": 11205, "msg": "app do not have bot"}
 
     def aliyun(self) -> tuple[int, object]:
         if self.headers["x-acs-action"] != "QuerySendDetails":
@@ -107,6 +121,7 @@ def platforms() -> Iterator[str]:
     thread.join()
     server.server_close()
     Platforms.page = b""
+    Platforms.scopes = ""
 
 
 def settings_at(address: str, **values: str) -> Settings:
@@ -250,3 +265,53 @@ def test_what_lark_needs_to_be_heard_is_named(platforms: str) -> None:
     for given, named in cases:
         found = checks.everything(settings_at(platforms, **LARK, **given))
         assert [one.name for one in found if one.name in keys and one.state == "missing"] == named
+
+
+def test_slack_names_the_scopes_it_lacks(platforms: str) -> None:
+    Platforms.scopes = "app_mentions:read,chat:write,im:history,im:write"
+    lacking = finding(settings_at(platforms, **SLACK), "slack scopes")
+    assert lacking.state == "wrong"
+    assert "lacks commands:" in lacking.text
+    Platforms.scopes = "commands, " + Platforms.scopes
+    assert "slack scopes" not in [one.name for one in checks.everything(settings_at(platforms, **SLACK))]
+
+
+def test_the_manifest_asks_for_every_scope_that_is_checked() -> None:
+    manifest = (Path(__file__).parents[2] / "docs" / "slack-manifest.yaml").read_text("utf-8")
+    assert [scope for scope in checks.SLACK_SCOPES if f"- {scope}\n" not in manifest] == []
+
+
+def test_the_token_for_slacks_socket_is_tried(platforms: str) -> None:
+    bot = {"slack_bot_token": SLACK["slack_bot_token"]}
+    right = finding(settings_at(platforms, **bot, slack_app_token="xapp-right-secret"), "slack socket")
+    wrong = finding(settings_at(platforms, **bot, slack_app_token="xapp-other-secret"), "slack socket")
+    assert (right.state, wrong.state) == ("ok", "wrong")
+    assert "missing_scope" in wrong.text
+    assert "other-secret" not in wrong.text
+
+
+@pytest.mark.parametrize(
+    ("name", "configured", "path"),
+    [
+        ("slack", SLACK, "/slack/events"),
+        ("dingtalk", DINGTALK, "/dingtalk/messages"),
+        ("lark", LARK, "/lark/events"),
+        ("wecom", {**WECOM, "wecom_token": ""}, "/wecom/app"),
+    ],
+)
+def test_what_calls_us_back_is_told_where_we_are(
+    platforms: str, name: str, configured: dict[str, str], path: str
+) -> None:
+    assert finding(settings_at(platforms, **configured), f"{name} address").state == "missing"
+    known = finding(settings_at(platforms, **configured, public_url="https://call.example.com/"), f"{name} address")
+    assert known == Finding("ok", f"{name} address", f"enter https://call.example.com{path} in its console")
+
+
+def test_stream_and_socket_need_no_address(platforms: str) -> None:
+    stream = checks.everything(settings_at(platforms, **DINGTALK, dingtalk_stream="1"))
+    socket = checks.everything(settings_at(platforms, **SLACK, slack_app_token="xapp-right-secret"))
+    assert [one.name for one in (*stream, *socket) if one.name.endswith(" address")] == []
+
+
+def test_a_lark_app_without_a_bot_is_wrong(platforms: str) -> None:
+    assert finding(settings_at(platforms, **LARK), "lark bot").state == "ok"

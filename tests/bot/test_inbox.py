@@ -17,7 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.inbox import TRIES, Inbox, from_json, to_json
 from bot.metrics import Heartbeats, Metrics
-from bot.platforms.contract import Incoming
+from bot.platforms.contract import Incoming, Press
+from handlers.buttons import Bound, ForgedButton, sealed
 from handlers.context import Rules
 from storage import contacts, deliveries, people
 from storage.database import Database
@@ -81,6 +82,49 @@ def titles(database: Database) -> list[str]:
 
 
 texts = st.text(alphabet=st.characters(codec=None), max_size=30)
+
+
+def test_a_callback_is_carried_out_at_once_and_only_once(inbox: Inbox, database: Database, woken: list[int]) -> None:
+    outcome = inbox.carry_out(message("contact add Zhang", inline="always"))
+    assert outcome is not None
+    assert outcome.told is not None
+    assert (outcome.inline, str(outcome.told.title)) == (True, "Contact “Zhang” is added.")
+    assert (names(database), titles(database)) == (["Zhang"], []), "the response shows the answer, so it is not owed"
+    assert inbox.carry_out(message("contact add Zhang", inline="always")) is None
+    assert not inbox.take_in(message("contact add Zhang"))
+    assert not inbox.handle_next()
+    assert names(database) == ["Zhang"]
+
+
+def test_what_cannot_be_carried_out_at_once_waits_like_any_other_message(
+    inbox: Inbox, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(contacts, "add", _breaks)
+        assert inbox.carry_out(message("contact add Zhang", inline="always")) is None
+    assert names(database) == []
+    assert inbox.handle_next()
+    assert names(database) == ["Zhang"]
+    assert titles(database) == ["Contact “Zhang” is added."], "too late for the response: it is owed"
+
+
+def _breaks(*_given: object, **_more: object) -> None:
+    raise SQLAlchemyError("the disk is on fire")
+
+
+def test_a_forged_button_is_refused_before_anything_is_stored(inbox: Inbox, database: Database) -> None:
+    good = sealed(database.vault, Bound("yes", ADMIN, "dingtalk:cidAlone", NOW, "n"))
+    for token in ("", "x.y", good[:-1], good + "A"):
+        with pytest.raises(ForgedButton):
+            inbox.carry_out(message("", press=Press(token)))
+    with database.read() as tx:
+        assert tx.conn.execute(select(func.count()).select_from(inbound_table)).scalar_one() == 0
+    assert inbox.carry_out(message("", press=Press(good))) is not None
+
+
+def test_a_press_survives_the_way_through_json() -> None:
+    one = message("", press=Press("t", {"name": "张伟"}, "C1/1.1"), trigger="t1", inline="buttons")
+    assert from_json(to_json(one)) == one
 
 
 @given(texts, st.lists(st.tuples(texts, texts), max_size=2), st.booleans(), st.none() | st.just(NOW))

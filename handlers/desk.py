@@ -84,7 +84,7 @@ class Outcome:
     language  of the answers
     told      the first answer, as it is drawn
     inline    `told` is not owed: the response to the callback shows it
-    replaces  `told` takes the place of the message with the button
+    replaces  `told` takes the place of the message with the button; else, inline, it is for who pressed alone
     errors    name of the field -> what is wrong with it, when a form was not taken
     """
 
@@ -152,19 +152,37 @@ def _context(tx: Tx, message: Said, place: people.ConversationRow, rules: Rules,
     return Context(tx, now, rules, person, place, default, others=tuple(known.values()))
 
 
-def _told(ctx: Context, message: Said, answers: Answers, key: str, *, replaces: str = "", here: bool = True) -> Outcome:
+def _told(
+    ctx: Context,
+    message: Said,
+    answers: Answers,
+    key: str,
+    *,
+    replaces: str = "",
+    here: bool = True,
+    aside: bool = False,
+) -> Outcome:
     """Owes the answers, but for a first one that the response to the callback shows.
 
     replaces  handle of the message whose place the first answer takes
-    here      the first answer may take that place, and be shown in the response
+    here      the first answer may take that place
+    aside     it is for who pressed alone: where the response cannot show it to that person, it is owed in private
     """
     if not answers:
         return Outcome(ctx.wake, ctx.language)
     first, *rest = answers
     told = drawn(ctx.tx, ctx.rules, first.document, ctx.language, ctx.place, ctx.person.id, ctx.now)
-    shown_now = here and first.audience == "here" and told.dialog is None
-    inline = shown_now and (message.inline == "always" or (message.inline == "buttons" and bool(told.buttons)))
-    owed = [(first, told)] if not inline else []
+    fits = first.audience == "here" and told.dialog is None
+    in_place = fits and here and not aside
+    inline = fits and (
+        (message.inline == "always" and (in_place or aside or message.platform == LINK))
+        or (message.inline == "replace" and in_place)
+        or (message.inline == "buttons" and bool(told.buttons))
+    )
+    alone = aside and not inline and ctx.place.platform in ctx.rules.private
+    # Of what was done on our page the conversation that the link stood in hears as well.
+    aloud = message.platform == LINK and in_place and ctx.place.platform != LINK
+    owed = [(first, told)] if aloud or not inline else []
     owed += [
         (one, drawn(ctx.tx, ctx.rules, one.document, ctx.language, ctx.place, ctx.person.id, ctx.now)) for one in rest
     ]
@@ -174,16 +192,16 @@ def _told(ctx: Context, message: Said, answers: Answers, key: str, *, replaces: 
             ctx.language,
             ctx.place,
             ctx.person.id,
-            private=answer.audience == "private",
+            private=alone or answer.audience == "private",
             dedupe=f"answer:{key}:{number}"[:200],
             now=ctx.now,
-            replaces=replaces if answer is first and shown_now else "",
+            replaces=replaces if answer is first and in_place else "",
             trigger=message.trigger,
             alert_id=answer.alert,
         )
         for number, (answer, document) in enumerate(owed)
     ]
-    return Outcome(ctx.wake | outbox.owe(ctx.tx, rows), ctx.language, told, inline, shown_now)
+    return Outcome(ctx.wake | outbox.owe(ctx.tx, rows), ctx.language, told, inline, in_place and bool(message.press))
 
 
 # ---- buttons and forms
@@ -198,7 +216,7 @@ def _press(tx: Tx, message: Said, press: Pressed, key: str, rules: Rules, now: d
     found = people.conversation_by_id(tx, bound.conversation) if bound.person and own else None
     if found is not None and message.reply_url:
         found = replace(found, reply_url=message.reply_url, reply_until=message.reply_until)
-    if found is None and not message.conversation:
+    if found is None and (not message.conversation or message.platform == LINK):
         found = people.conversation_by_id(tx, there)
     place = found or _heard(tx, message, now)
     ctx = _context(tx, message, place, rules, now)
@@ -217,14 +235,7 @@ def _press(tx: Tx, message: Said, press: Pressed, key: str, rules: Rules, now: d
         return _form(ctx, message, press, bound, key)
     else:
         return _button(ctx, message, press, bound, key)
-    return _told(ctx, message, _aside(ctx, answers), key, here=message.inline == "always")
-
-
-def _aside(ctx: Context, answers: Answers) -> Answers:
-    """For whoever pressed alone, where the platform can do that: the message stays as it is for everybody else."""
-    if ctx.place.platform not in ctx.rules.private:
-        return answers
-    return [replace(answer, audience="private") for answer in answers]
+    return _told(ctx, message, answers, key, aside=True)
 
 
 def _name(tx: Tx, person_id: str) -> str:
@@ -266,7 +277,7 @@ def _button(ctx: Context, message: Said, press: Pressed, bound: Bound, key: str)
         presses.note(ctx.tx, bound.nonce, ctx.person.id, bound.says, ctx.now)
     # An answered question and the card of an alert change where they are; everything else is a message of its own.
     here = done and request.form in IN_PLACE
-    return _told(ctx, message, answers if done else _aside(ctx, answers), key, replaces=press.handle, here=here)
+    return _told(ctx, message, answers, key, replaces=press.handle, here=here, aside=not done)
 
 
 def _form(ctx: Context, message: Said, press: Pressed, bound: Bound, key: str) -> Outcome:
@@ -291,7 +302,7 @@ def _form(ctx: Context, message: Said, press: Pressed, bound: Bound, key: str) -
         if press.values:
             return Outcome(wake, ctx.language, errors={"": render(error.say, ctx.language)})
         ctx.wake = wake
-        return _told(ctx, message, _aside(ctx, said(error.say)), key)
+        return _told(ctx, message, said(error.say), key, aside=True)
     savepoint.commit()
     return _told(ctx, message, answers, key, replaces=press.handle if press.values else "")
 

@@ -42,8 +42,9 @@ class Incoming:
     reply_url     where an answer may be posted without a token until `reply_until`
     press         a button or form; `text` is "" then, and `conversation` may be "" (that of the button counts)
     trigger       what lets a platform open a form in the next seconds (Slack's `trigger_id`), else ""
-    inline        "buttons": when the first answer has buttons, the response to this very callback shows it, and so it is
-                  not owed; "always": also without buttons; "": every answer is owed
+    inline        which first answers the response to this very callback shows, so that they are not owed. "buttons": those
+                  with buttons; "replace": those that take the place of the message with the button; "always": also those
+                  that are for who pressed alone; "": none
     """
 
     platform: str
@@ -61,7 +62,7 @@ class Incoming:
     event_id: str = ""
     press: Press | None = None
     trigger: str = field(default="", repr=False)
-    inline: Literal["", "buttons", "always"] = ""
+    inline: Literal["", "buttons", "replace", "always"] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,9 @@ MOST_AT_ONCE = 500
 MOST_WAITING = 20_000
 """Alerts that may wait for the committer; more is an overload, and the sender is asked to come again."""
 
+MOST_KNOWN = 1000
+"""Sources that are kept in mind."""
+
 PATIENCE_S = 15.0
 """How long a request waits for the commit; longer than SQLite waits for a lock, shorter than senders wait for us."""
 
@@ -42,12 +45,13 @@ class NotStored(Exception):
 
 
 class UnknownSource(Exception):
-    """The source was removed meanwhile."""
+    """The token is no source's, or no longer."""
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
     source: SourceRow
+    token: str = field(repr=False)
     report: Sequence[Alert]
     done: threading.Event = field(default_factory=threading.Event)
     ids: tuple[int, ...] = ()
@@ -75,17 +79,30 @@ class Intake:
         self._most_waiting = most_waiting
         self._news = threading.Condition()
         self._jobs: deque[_Job] = deque()
+        self._known: dict[str, SourceRow] = {}
         self._waiting = 0
         self._stopping = False
         self._thread: threading.Thread | None = None
 
     def source_of(self, token: str) -> SourceRow | None:
-        with self._database.read() as tx:
-            return sources.by_token(tx, token)
+        """The token's source, as it was when it was looked up last: `accept` finds out whether it still is.
 
-    def accept(self, source: SourceRow, report: Sequence[Alert]) -> tuple[int, ...]:
+        Reading it from the database for every report costs more than everything else a request thread does.
+        """
+        known = self._known.get(token)
+        if known is not None:
+            return known
+        with self._database.read() as tx:
+            found = sources.by_token(tx, token)
+        if found is not None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[token] = found
+        return found
+
+    def accept(self, source: SourceRow, token: str, report: Sequence[Alert]) -> tuple[int, ...]:
         """The numbers of the alerts, once they are on disk. Raises Overloaded, NotStored, UnknownSource."""
-        job = _Job(source, report)
+        job = _Job(source, token, report)
         with self._news:
             if self._waiting and self._waiting + len(report) > self._most_waiting:
                 raise Overloaded
@@ -97,6 +114,7 @@ class Intake:
         if not job.done.wait(PATIENCE_S):
             raise NotStored
         if job.error is not None:
+            self._known.pop(token, None)
             raise job.error
         for alert in report:
             self._metrics.alerts_accepted.labels(source.kind, alert.status).inc()
@@ -170,7 +188,7 @@ class Intake:
     def _accept(self, tx: Tx, jobs: list[_Job], now: datetime) -> frozenset[str]:
         """Accepts the reports of one source as one; the lanes to wake."""
         source = sources.by_id(tx, jobs[0].source.id)
-        if source is None:
+        if source is None or not all(sources.has_token(tx, source.id, token) for token in {job.token for job in jobs}):
             raise UnknownSource
         accepted = alerts.accept(tx, source, [alert for job in jobs for alert in job.report], now, self._repeat)
         numbers = iter(accepted.ids)

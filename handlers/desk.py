@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Protocol
 
 from handlers import dialogs, examples, outbox
@@ -213,11 +213,11 @@ def _press(tx: Tx, message: Said, press: Pressed, key: str, rules: Rules, now: d
     own = bound.person == "" or bound.person == message.person
     there = message.conversation or bound.conversation
     # What one person was shown is answered where it was shown, also when the platform does not say where it was pressed.
-    found = people.conversation_by_id(tx, bound.conversation) if bound.person and own else None
+    # A conversation that is known is not heard anew: callbacks tell less of it than messages do.
+    shown_here = own and (bound.person != "" or bound.conversation == there)
+    found = people.conversation_by_id(tx, bound.conversation if shown_here else there)
     if found is not None and message.reply_url:
         found = replace(found, reply_url=message.reply_url, reply_until=message.reply_until)
-    if found is None and (not message.conversation or message.platform == LINK):
-        found = people.conversation_by_id(tx, there)
     place = found or _heard(tx, message, now)
     ctx = _context(tx, message, place, rules, now)
     ctx.pressed = bool(press.handle) or message.inline != ""
@@ -225,10 +225,10 @@ def _press(tx: Tx, message: Said, press: Pressed, key: str, rules: Rules, now: d
     used = presses.by_nonce(tx, bound.nonce) if bound.nonce else None
     if not own:
         answers = said(_("This is for {person} to press.", person=_name(tx, bound.person)))
-    elif not bound.person and bound.conversation != there:
+    elif not shown_here:
         answers = said(_("This button belongs to another conversation."))
     elif used is not None:
-        answers = _pressed_before(ctx, used)
+        answers = said(pressed_before(tx, used, ctx.person.id, rules.zone))
     elif now > bound.until:
         answers = said(_("This button is too old. Please send the command again."))
     elif bound.form:
@@ -243,18 +243,14 @@ def _name(tx: Tx, person_id: str) -> str:
     return person.name if person and person.name else person_id
 
 
-def _pressed_before(ctx: Context, used: presses.PressRow) -> Answers:
-    when = local(used.at, ctx.rules.zone)
-    if used.person == ctx.person.id:
-        return said(_("You did that already, at {time}: {command}", time=when, command=used.says))
-    return said(
-        _(
-            "{person} did that already, at {time}: {command}",
-            person=_name(ctx.tx, used.person),
-            time=when,
-            command=used.says,
-        )
-    )
+def pressed_before(tx: Tx, used: presses.PressRow, person: str, zone: tzinfo) -> Say:
+    """Who was first, told to whoever comes second."""
+    when = local(used.at, zone)
+    # Those who follow a link that anybody may follow share one identity.
+    if used.person == person and not person.startswith(f"{LINK}:"):
+        return _("You did that already, at {time}: {command}", time=when, command=used.says)
+    who = _name(tx, used.person)
+    return _("{person} did that already, at {time}: {command}", person=who, time=when, command=used.says)
 
 
 def _button(ctx: Context, message: Said, press: Pressed, bound: Bound, key: str) -> Outcome:

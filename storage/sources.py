@@ -52,6 +52,12 @@ def by_token(tx: Tx, token: str) -> SourceRow | None:
     return record(SourceRow, row) if row else None
 
 
+def has_token(tx: Tx, source_id: int, token: str) -> bool:
+    """Whether the token is the source's own, now."""
+    digest = tx.conn.execute(select(source.c.token_digest).where(source.c.id == source_id)).scalar()
+    return digest in tx.vault.digests("source", token)
+
+
 def by_id(tx: Tx, source_id: int) -> SourceRow | None:
     row = tx.conn.execute(_QUERY.where(source.c.id == source_id)).first()
     return record(SourceRow, row) if row else None

@@ -42,7 +42,7 @@ def blueprint(intake: Intake, clock: Callable[[], datetime]) -> Blueprint:
         except PayloadError as error:
             return refusal(400, f"{error.path}: {render(error.say, 'en')}", path=error.path)
         try:
-            ids = intake.accept(source, report) if report else ()
+            ids = intake.accept(source, token, report)
         except Overloaded:
             response = refusal(429, "Too many alerts at once; try again in a moment.")
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
@@ -52,7 +52,7 @@ def blueprint(intake: Intake, clock: Callable[[], datetime]) -> Blueprint:
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
             return response
         except UnknownSource:
-            return refusal(401, "This alert source was removed.")
+            return refusal(401, "This alert source was removed, or has a new URL.")
         return jsonify(accepted=len(ids), alerts=list(ids))
 
     return routes

@@ -27,6 +27,7 @@ from tests.storage.seed import NOW
 __all__ = ["database", "postgres_database", "shared_postgres", "sqlite_template"]
 
 PATIENCE_S = 20.0
+TOKEN, OTHER = "token-of-one", "token-of-the-other"
 
 
 def named(name: str, **more: Any) -> Alert:
@@ -64,7 +65,7 @@ def source(database: Database) -> SourceRow:
     with database.write() as tx:
         who = seed.contact(tx)
         seed.method(tx, who)
-        return seed.source(tx, seed.group(tx, "ops", who), token="tok")
+        return seed.source(tx, seed.group(tx, "ops", who), token=TOKEN)
 
 
 @pytest.fixture
@@ -115,17 +116,48 @@ def waits(intake: Intake, jobs: int) -> None:
 
 def test_the_source_of_a_token(build: Callable[..., Intake], source: SourceRow) -> None:
     intake = build(start=False)
-    found = intake.source_of("tok")
+    found = intake.source_of(TOKEN)
     assert found is not None
     assert found.id == source.id
     assert intake.source_of("other") is None
+
+
+def test_a_source_that_is_kept_in_mind_counts_only_as_long_as_its_token_does(
+    build: Callable[..., Intake], database: Database, source: SourceRow
+) -> None:
+    intake = build()
+    assert intake.source_of(TOKEN) == source
+    with database.write() as tx:
+        sources.rotate(tx, source.id, "its new token")
+    known = intake.source_of(TOKEN)
+    assert known == source, "nobody asked the database"
+    with pytest.raises(UnknownSource):
+        intake.accept(known, TOKEN, [named("a")])
+    assert stored(database) == 0
+    assert intake.source_of(TOKEN) is None
+    assert len(intake.accept(source, "its new token", [named("a")])) == 1
+
+
+def test_of_reports_that_come_together_only_that_with_the_old_token_is_refused(
+    build: Callable[..., Intake], database: Database, source: SourceRow
+) -> None:
+    intake = build(start=False)
+    with ThreadPoolExecutor(2) as pool:
+        good = pool.submit(intake.accept, source, TOKEN, [named("a")])
+        bad = pool.submit(intake.accept, source, "its old token", [named("b")])
+        waits(intake, 2)
+        intake.start()
+        assert len(good.result(PATIENCE_S)) == 1
+        with pytest.raises(UnknownSource):
+            bad.result(PATIENCE_S)
+    assert stored(database) == 1
 
 
 def test_what_was_answered_is_stored_with_its_cards_and_the_lane_and_worker_are_woken(
     build: Callable[..., Intake], database: Database, source: SourceRow, bell: Bell
 ) -> None:
     intake = build()
-    ids = intake.accept(source, [named("a"), named("b")])
+    ids = intake.accept(source, TOKEN, [named("a"), named("b")])
     assert fingerprints(database, *ids) == ["a", "b"]
     intake.stop(PATIENCE_S)  # the wake-up comes after the answer
     assert bell.rung == 1
@@ -136,7 +168,7 @@ def test_what_was_answered_is_stored_with_its_cards_and_the_lane_and_worker_are_
 
 def test_a_repeat_wakes_nobody(build: Callable[..., Intake], source: SourceRow, bell: Bell) -> None:
     intake = build()
-    assert intake.accept(source, [named("a")]) == intake.accept(source, [named("a")])
+    assert intake.accept(source, TOKEN, [named("a")]) == intake.accept(source, TOKEN, [named("a")])
     intake.stop(PATIENCE_S)
     assert bell.rung == 1
 
@@ -145,11 +177,13 @@ def test_everybody_gets_their_own_numbers_when_many_come_at_once(
     build: Callable[..., Intake], database: Database, source: SourceRow
 ) -> None:
     with database.write() as tx:
-        other = seed.source(tx, source.group_id or 0, "other")
+        other = seed.source(tx, source.group_id or 0, "other", OTHER)
     intake = build(start=False)
 
     def post(n: int) -> tuple[int, ...]:
-        return intake.accept(other if n % 3 else source, [named(f"{n}a"), named("shared"), named(f"{n}b")])
+        return intake.accept(
+            *((other, OTHER) if n % 3 else (source, TOKEN)), [named(f"{n}a"), named("shared"), named(f"{n}b")]
+        )
 
     with ThreadPoolExecutor(12) as pool:
         answers = [pool.submit(post, n) for n in range(12)]
@@ -172,10 +206,10 @@ def test_a_report_that_cannot_be_stored_fails_alone(
         sources.remove(tx, gone.id)
     with ThreadPoolExecutor(5) as pool:
         answers = [
-            pool.submit(intake.accept, source, [named("a")]),
-            pool.submit(intake.accept, source, [named("half"), named("bad", **bad)]),
-            pool.submit(intake.accept, gone, [named("orphan")]),
-            pool.submit(intake.accept, source, [named("b"), named("c")]),
+            pool.submit(intake.accept, source, TOKEN, [named("a")]),
+            pool.submit(intake.accept, source, TOKEN, [named("half"), named("bad", **bad)]),
+            pool.submit(intake.accept, gone, "its token", [named("orphan")]),
+            pool.submit(intake.accept, source, TOKEN, [named("b"), named("c")]),
         ]
         waits(intake, 4)
         intake.start()
@@ -184,7 +218,7 @@ def test_a_report_that_cannot_be_stored_fails_alone(
     assert isinstance(outcome[2], UnknownSource)
     assert fingerprints(database, *outcome[0], *outcome[3]) == ["a", "b", "c"]  # type: ignore[misc]  # tuples of ids
     assert stored(database) == 3  # also no half of a report
-    assert len(intake.accept(source, [named("later")])) == 1
+    assert len(intake.accept(source, TOKEN, [named("later")])) == 1
 
 
 def test_too_much_waiting_is_refused_and_a_report_larger_than_the_limit_is_not_refused_for_ever(
@@ -192,17 +226,17 @@ def test_too_much_waiting_is_refused_and_a_report_larger_than_the_limit_is_not_r
 ) -> None:
     intake = build(start=False, most_waiting=3)
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(intake.accept, source, [named("a"), named("b")])
+        first = pool.submit(intake.accept, source, TOKEN, [named("a"), named("b")])
         waits(intake, 1)
         with pytest.raises(Overloaded):
-            intake.accept(source, [named("c"), named("d")])
-        second = pool.submit(intake.accept, source, [named("c")])
+            intake.accept(source, TOKEN, [named("c"), named("d")])
+        second = pool.submit(intake.accept, source, TOKEN, [named("c")])
         waits(intake, 2)
         with pytest.raises(Overloaded):
-            intake.accept(source, [named("d")])
+            intake.accept(source, TOKEN, [named("d")])
         intake.start()
         assert len(first.result(PATIENCE_S) + second.result(PATIENCE_S)) == 3
-    assert len(intake.accept(source, [named(f"{n}") for n in range(9)])) == 9  # alone it may
+    assert len(intake.accept(source, TOKEN, [named(f"{n}") for n in range(9)])) == 9  # alone it may
 
 
 def test_a_large_report_is_stored_whole(build: Callable[..., Intake], database: Database, source: SourceRow) -> None:
@@ -212,7 +246,7 @@ def test_a_large_report_is_stored_whole(build: Callable[..., Intake], database: 
             seed.method(tx, seed.contact(tx), "email", f"p{n}@example.com")
         members = [row.id for row in tx.conn.execute(select(contact.c.id))]
         groups.add_members(tx, source.group_id or 0, members)
-    ids = build().accept(source, [named(f"{n}") for n in range(300)])
+    ids = build().accept(source, TOKEN, [named(f"{n}") for n in range(300)])
     assert len(set(ids)) == 300
     with database.read() as tx:
         assert tx.conn.execute(select(func.count()).select_from(delivery)).scalar_one() == 3000
@@ -225,7 +259,7 @@ def test_a_bell_that_breaks_costs_nobody_their_answer_and_does_not_end_the_commi
     bell.broken = True
     intake = build()
     for n in range(3):
-        assert len(intake.accept(source, [named(f"{n}")])) == 1
+        assert len(intake.accept(source, TOKEN, [named(f"{n}")])) == 1
     assert stored(database) == 3
     intake.stop(PATIENCE_S)
     assert bell.rung == 3
@@ -234,7 +268,7 @@ def test_a_bell_that_breaks_costs_nobody_their_answer_and_does_not_end_the_commi
 def test_nobody_waits_for_the_bell(build: Callable[..., Intake], source: SourceRow, bell: Bell) -> None:
     bell.stuck.clear()
     intake = build()
-    assert len(intake.accept(source, [named("a")])) == 1
+    assert len(intake.accept(source, TOKEN, [named("a")])) == 1
     bell.stuck.set()
 
 
@@ -246,12 +280,12 @@ def test_a_database_that_is_gone_is_not_stored_and_the_committer_goes_on(
         tx.conn.exec_driver_sql("ALTER TABLE delivery RENAME TO elsewhere")
     try:
         with pytest.raises(NotStored):
-            intake.accept(source, [named("a")])
+            intake.accept(source, TOKEN, [named("a")])
     finally:
         with database.write() as tx:
             tx.conn.exec_driver_sql("ALTER TABLE elsewhere RENAME TO delivery")
     assert stored(database) == 0
-    assert len(intake.accept(source, [named("a")])) == 1
+    assert len(intake.accept(source, TOKEN, [named("a")])) == 1
 
 
 def test_a_stop_commits_what_waits_and_refuses_what_comes_later(
@@ -259,14 +293,14 @@ def test_a_stop_commits_what_waits_and_refuses_what_comes_later(
 ) -> None:
     intake = build(start=False)
     with ThreadPoolExecutor(3) as pool:
-        answers = [pool.submit(intake.accept, source, [named(f"{n}")]) for n in range(3)]
+        answers = [pool.submit(intake.accept, source, TOKEN, [named(f"{n}")]) for n in range(3)]
         waits(intake, 3)
         intake.start()
         intake.stop(PATIENCE_S)
         assert len({answer.result(PATIENCE_S) for answer in answers}) == 3
     assert stored(database) == 3
     with pytest.raises(NotStored):
-        intake.accept(source, [named("late")])
+        intake.accept(source, TOKEN, [named("late")])
     assert stored(database) == 3
     assert heartbeats.ages() == {}
 
@@ -275,7 +309,8 @@ def test_two_processes_that_get_the_same_reports_at_once_both_answer_with_the_sa
     build: Callable[..., Intake], database: Database, source: SourceRow
 ) -> None:
     with database.write() as tx:
-        other = seed.source(tx, source.group_id or 0, "other")
+        other = seed.source(tx, source.group_id or 0, "other", OTHER)
+    tokens = {source.id: TOKEN, other.id: OTHER}
     one, two = build(), build()
     start = threading.Barrier(8)
 
@@ -283,7 +318,7 @@ def test_two_processes_that_get_the_same_reports_at_once_both_answer_with_the_sa
         start.wait()
         batch = [named(f"{k}") for k in range(8)]
         first, second = (source, other) if n % 4 < 2 else (other, source)
-        answers = {s.id: (one, two)[n % 2].accept(s, batch) for s in (first, second)}
+        answers = {s.id: (one, two)[n % 2].accept(s, tokens[s.id], batch) for s in (first, second)}
         return answers[source.id], answers[other.id]
 
     with ThreadPoolExecutor(8) as pool:
@@ -297,6 +332,6 @@ def test_what_the_source_is_now_counts_not_what_it_was_when_the_report_came(
 ) -> None:
     with database.write() as tx:
         sources.retarget(tx, source.id, seed.group(tx, "empty"))
-    build().accept(replace(source), [named("a")])
+    build().accept(replace(source), TOKEN, [named("a")])
     with database.read() as tx:
         assert deliveries.waiting(tx) == 0

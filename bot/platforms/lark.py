@@ -1,7 +1,7 @@
 """Lark and Feishu app: messages decoded, documents said.
 
-In:  https://open.feishu.cn/document/server-docs/im-v1/message/events/receive
-Out: https://open.feishu.cn/document/server-docs/im-v1/message/create, and …/reply in groups
+In:  https://open.feishu.cn/document/server-docs/im-v1/message/events/receive; buttons are in `lark_press`
+Out: https://open.feishu.cn/document/server-docs/im-v1/message/create, …/reply in groups, and …/message-card/patch
 
 A message is known by its `message_id`: Lark may deliver it again under another `event_id`. Texts hold placeholders
 (`@_user_1`) where somebody is mentioned; who that is stands beside them.
@@ -14,17 +14,28 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from bot.channels.contract import Receipt
 from bot.channels.fit import fitted
 from bot.http import encoded
 from bot.markup import lark as markup
-from bot.markup.plain import clean, outline
+from bot.markup.plain import outline
 from bot.platforms.access_token import AccessTokens
 from bot.platforms.contract import Incoming, Place, Platform, Speaker
 from bot.platforms.lark_api import HOST, OwnId, TenantTokens, call
+from bot.platforms.lark_cards import card
+from bot.platforms.lark_read import (
+    MESSAGES_PATH,
+    REPLY_FOR,
+    id_of,
+    moment,
+    needed,
+    object_of,
+    person_of,
+    reply_url,
+    words,
+)
 from bot.settings import Settings
 from handlers.budgets import Throttle
 from handlers.document import Document, localize
@@ -34,24 +45,15 @@ from handlers.texts import Language, _
 log = logging.getLogger(__name__)
 
 MESSAGE = "im.message.receive_v1"
-SEND_PATH = "/open-apis/im/v1/messages"
-
-BODY_MAX_BYTES = 28_000
-"""Of a request with a card; Lark takes 30 KB."""
 
 TEXT_MAX_BYTES = 6_000
 """Of a request with the plain text that stands in for a card that was refused."""
 
-REPLY_FOR = timedelta(minutes=10)
-"""How long an answer is attached to its question; later it would only dig up an old one."""
-
 TEXT_MAX_CHARS = 20_000
 NAME_MAX_CHARS = 128
 
-_ID = re.compile(r"[A-Za-z0-9_\-.=]{1,100}")
 _REPLY_URL = re.compile(re.escape(HOST) + r"(/open-apis/im/v1/messages/[A-Za-z0-9_\-.=]{1,100}/reply)")
 _EVERYONE = re.compile(r"@_all(?![A-Za-z0-9_])")
-_BLANKS = "\u200b\u200c\u200d\u2060\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class _Mention:
 
 def is_for(body: Mapping[str, Any], app_id: str) -> bool:
     """The event is not marked as one of another app."""
-    return bool(_object(body.get("header")).get("app_id", app_id) == app_id)
+    return bool(object_of(body.get("header")).get("app_id", app_id) == app_id)
 
 
 def decode(body: Mapping[str, Any], own_id: Callable[[], str]) -> Incoming | None:
@@ -105,94 +107,60 @@ def decode(body: Mapping[str, Any], own_id: Callable[[], str]) -> Incoming | Non
     own_id  gives the bot's own `open_id`, "" while that is not known; asked only where somebody is mentioned
     PayloadError names the field without which nothing can be done.
     """
-    header, event = _object(body.get("header")), _object(body.get("event"))
+    header, event = object_of(body.get("header")), object_of(body.get("event"))
     kind = header.get("event_type")
     if kind != MESSAGE:
         shown = re.sub(r"[^\w.]", "?", kind[:60], flags=re.ASCII) if isinstance(kind, str) else "without a type"
         log.info("a Lark event was ignored: %s", shown)
         return None
-    message, sender = event.get("message"), _object(event.get("sender"))
+    message, sender = event.get("message"), object_of(event.get("sender"))
     if not isinstance(message, Mapping):
         raise PayloadError("$.event.message", _("a JSON object is expected"))
     if sender.get("sender_type", "user") != "user":
         return None
 
-    tenant = _id(header.get("tenant_key")) or _needed(sender, "tenant_key", "$.header.tenant_key")
-    chat = _needed(message, "chat_id", "$.event.message.chat_id")
-    message_id = _needed(message, "message_id", "$.event.message.message_id")
+    tenant = id_of(header.get("tenant_key")) or needed(sender, "tenant_key", "$.header.tenant_key")
+    chat = needed(message, "chat_id", "$.event.message.chat_id")
+    message_id = needed(message, "message_id", "$.event.message.message_id")
     direct = message.get("chat_type") == "p2p"
     mentions = _mentions(message.get("mentions"), tenant)
     ours = _our_keys(mentions, own_id() if mentions else "", guess=not direct)
-    sent_at = _moment(message.get("create_time"))
+    sent_at = moment(message.get("create_time"))
     return Incoming(
         platform="lark",
         message_id=message_id,
-        event_id=_id(header.get("event_id")),
-        person=_person(_id(sender.get("tenant_key")) or tenant, _open_id(sender.get("sender_id"))),
+        event_id=id_of(header.get("event_id")),
+        person=person_of(id_of(sender.get("tenant_key")) or tenant, _open_id(sender.get("sender_id"))),
         name="",
         conversation=f"lark:{tenant}/{chat}",
         direct=direct,
         text=_text(message, mentions),
         addressed=direct or bool(ours),
         mentions=_people(mentions, ours),
-        reply_url="" if direct else f"{HOST}{SEND_PATH}/{message_id}/reply",
+        reply_url="" if direct else reply_url(message_id),
         reply_until=sent_at + REPLY_FOR if sent_at else None,
     )
 
 
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _id(value: object) -> str:
-    """The id when it is one, else ""."""
-    return value if isinstance(value, str) and _ID.fullmatch(value) else ""
-
-
-def _needed(part: Mapping[str, Any], name: str, path: str) -> str:
-    found = _id(part.get(name))
-    if not found:
-        raise PayloadError(path, _("an id of at most 100 characters is expected"))
-    return found
-
-
 def _open_id(value: object) -> str:
     """The `open_id` of an object of ids, or the id itself, as some events have it."""
-    return _id(value.get("open_id")) if isinstance(value, Mapping) else _id(value)
-
-
-def _person(tenant: str, open_id: str) -> str:
-    """`lark:tenant/ou_…`; "" where Lark does not say who it is."""
-    return f"lark:{tenant}/{open_id}" if open_id else ""
-
-
-def _words(value: object, max_chars: int) -> str:
-    """What a person wrote, without control characters and blanks at its ends; "" for anything that is not text."""
-    if not isinstance(value, str):
-        return ""
-    return clean(value).strip().strip(_BLANKS).strip()[:max_chars]
-
-
-def _moment(epoch_ms: object) -> datetime | None:
-    if not isinstance(epoch_ms, str) or not epoch_ms.isascii() or not epoch_ms.isdigit() or len(epoch_ms) > 14:
-        return None
-    return datetime.fromtimestamp(int(epoch_ms) / 1000, UTC)
+    return id_of(value.get("open_id")) if isinstance(value, Mapping) else id_of(value)
 
 
 def _mentions(listed: object, tenant: str) -> tuple[_Mention, ...]:
     found = []
     for entry in listed if isinstance(listed, list) else ():
-        part = _object(entry)
+        part = object_of(entry)
         key, ids, kind = part.get("key"), part.get("id"), part.get("mentioned_type")
         if isinstance(key, str) and re.fullmatch(r"@_user_\d{1,6}", key, re.ASCII):
             found.append(
                 _Mention(
                     key,
                     _open_id(ids),
-                    _id(part.get("tenant_key")) or tenant,
-                    _words(part.get("name"), NAME_MAX_CHARS),
+                    id_of(part.get("tenant_key")) or tenant,
+                    words(part.get("name"), NAME_MAX_CHARS),
                     kind != "user" if isinstance(kind, str) and kind else None,
-                    bool(_object(ids).get("user_id")),
+                    bool(object_of(ids).get("user_id")),
                 )
             )
     return tuple(found)
@@ -217,7 +185,7 @@ def _people(mentions: tuple[_Mention, ...], ours: frozenset[str]) -> tuple[tuple
     """The people mentioned beside the bot, in order, each once."""
     found: dict[str, str] = {}
     for mention in mentions:
-        person = _person(mention.tenant, mention.open_id)
+        person = person_of(mention.tenant, mention.open_id)
         if person and mention.key not in ours and not mention.bot:
             found.setdefault(person, mention.name)
     return tuple(found.items())
@@ -244,7 +212,7 @@ def _text(message: Mapping[str, Any], mentions: tuple[_Mention, ...]) -> str:
     for mention in mentions:
         # Not the beginning of a longer one: `@_user_1` is not in `@_user_10`.
         said = re.sub(re.escape(mention.key) + r"(?!\d)", " ", said, flags=re.ASCII)
-    return _words(_EVERYONE.sub(" ", said), TEXT_MAX_CHARS)
+    return words(_EVERYONE.sub(" ", said), TEXT_MAX_CHARS)
 
 
 def _lines(post: Mapping[str, Any]) -> Iterator[str]:
@@ -255,7 +223,7 @@ def _lines(post: Mapping[str, Any]) -> Iterator[str]:
         yield title
     lines = post.get("content")
     for line in lines if isinstance(lines, list) else ():
-        yield "".join(_node(_object(node)) for node in (line if isinstance(line, list) else ()))
+        yield "".join(_node(object_of(node)) for node in (line if isinstance(line, list) else ()))
 
 
 def _node(node: Mapping[str, Any]) -> str:
@@ -280,15 +248,23 @@ def _node(node: Mapping[str, Any]) -> str:
 
 
 def say(document: Document, language: Language, place: Place, speaker: Speaker) -> Receipt:
-    """Posts the document as a card: in a group as a reply to the question, else to the chat or the person.
+    """Posts the document as a card: in the place of an own message, in a group as a reply to the question, else to the
+    chat or the person.
 
-    Where the question was withdrawn the answer goes to the chat; where the card is refused for its form or length it
-    goes as plain text. `uuid` is the same for all of these: Lark takes one message with it and an hour long no second.
+    What cannot be changed any more (after 14 days, or deleted) is said anew. Where the question was withdrawn the answer
+    goes to the chat; where the card is refused for its form or length it goes as plain text. `uuid` is the same for all
+    of these: Lark takes one message with it and an hour long no second.
     """
     app = speaker.credentials
     if not isinstance(app, LarkCredentials):
         raise DeliveryError("not_configured", _("The Lark app is not configured."), permanent=True)
     whole = localize(document, language)
+    if id_of(place.replaces):
+        try:
+            return _update(place.replaces, whole, language, app, speaker)
+        except DeliveryError as error:
+            if not error.permanent:
+                raise
     reply = _REPLY_URL.fullmatch(place.reply_url)
     lasts = place.reply_until is None or place.reply_until > speaker.now
     if place.conversation and not place.direct and reply and lasts:
@@ -298,7 +274,7 @@ def say(document: Document, language: Language, place: Place, speaker: Speaker) 
             if error.reason != "withdrawn":
                 raise
     kind, receiver = _receiver(place)
-    return _say_at(SEND_PATH, {"receive_id_type": kind}, {"receive_id": receiver}, whole, language, app, speaker)
+    return _say_at(MESSAGES_PATH, {"receive_id_type": kind}, {"receive_id": receiver}, whole, language, app, speaker)
 
 
 def _receiver(place: Place) -> tuple[str, str]:
@@ -310,6 +286,18 @@ def _receiver(place: Place) -> tuple[str, str]:
             "no_recipient", _("Lark did not say who this person is, so nothing can be sent there."), permanent=True
         )
     return kind, receiver
+
+
+def _update(message_id: str, document: Document, language: Language, app: LarkCredentials, speaker: Speaker) -> Receipt:
+    """Changes the card of an own message. Five a second are allowed for each; all of them come through the lane of its
+    conversation, whose budget is smaller."""
+
+    def body(drawn: Mapping[str, Any]) -> dict[str, str]:
+        return {"content": encoded(drawn).decode()}
+
+    drawn = card(document, language, lambda part: len(encoded(body(part))))
+    call(speaker.http, app.tokens, "PATCH", f"{MESSAGES_PATH}/{message_id}", json=body(drawn))
+    return Receipt(message_id)
 
 
 def _say_at(
@@ -325,24 +313,25 @@ def _say_at(
         key = {"uuid": speaker.key[:50]} if speaker.key else {}
         return {**address, "msg_type": kind, "content": encoded(content).decode(), **key}
 
-    def card(part: Document) -> dict[str, str]:
-        return body("interactive", markup.card(part))
+    def post(message: Mapping[str, str]) -> Receipt:
+        reply = call(speaker.http, app.tokens, "POST", path, json=message, params=params)
+        data = object_of(object_of(reply.json()).get("data"))
+        return Receipt(id_of(data.get("message_id")))
 
     def text(part: Document) -> dict[str, str]:
         return body("text", {"text": markup.escape(f"{part.heading()}\n{outline(part)}".strip())})
 
-    def post(drawn: Callable[[Document], dict[str, str]], limit: int) -> Receipt:
-        message = drawn(fitted(document, language, limit, lambda part: len(encoded(drawn(part)))))
-        reply = call(speaker.http, app.tokens, "POST", path, json=message, params=params)
-        data = _object(_object(reply.json()).get("data"))
-        return Receipt(_id(data.get("message_id")))
-
     try:
-        return post(card, BODY_MAX_BYTES)
+        return post(body("interactive", card(document, language, lambda part: len(encoded(body("interactive", part))))))
     except DeliveryError as error:
         if error.reason not in ("card", "too_long"):
             raise
-        return post(text, TEXT_MAX_BYTES)
+        return post(text(fitted(document, language, TEXT_MAX_BYTES, lambda part: len(encoded(text(part))))))
 
 
-PLATFORM = Platform(name="lark", say=say, budgets=(Throttle(4, 1.1),))
+def _buttons(app: object) -> Literal["press", "link", ""]:
+    """Whoever cannot prove a callback is called by nobody."""
+    return "press" if isinstance(app, LarkCredentials) and (app.encrypt_key or app.verification_token) else ""
+
+
+PLATFORM = Platform(name="lark", say=say, budgets=(Throttle(4, 1.1),), forms=True, buttons=_buttons)

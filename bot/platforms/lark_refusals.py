@@ -1,7 +1,7 @@
 """Why Lark did not take a message of the app: one line per documented code, and whether trying again makes sense.
 
-https://open.feishu.cn/document/server-docs/im-v1/message/create. Only what the app's API answers; group bots behind
-webhooks have their own table in `bot/channels`.
+https://open.feishu.cn/document/server-docs/im-v1/message/create and …/message-card/patch. Only what the app's API
+answers; group bots behind webhooks have their own table in `bot/channels`.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ REFUSALS: dict[int, Refusal] = {
     230099: Refusal("card", _("Lark does not accept this card.")),
     230011: _WITHDRAWN,
     230110: _WITHDRAWN,
+    230031: Refusal("too_old", _("Lark does not change messages that are older than 14 days.")),
     99991672: Refusal(
         "not_allowed",
         _(

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from bot.sandbox import lark_card2
+from bot.sandbox.lark_card2 import TEMPLATES, BadCard
 from bot.sandbox.wire import Answer, Request, json_answer
 from bot.sandbox.world import Robot, World
 
@@ -23,10 +25,6 @@ PER_SECOND = 5
 MAX_BYTES = 20 * 1024
 MAX_SKEW_S = 3600
 HOOK = re.compile(r"/open-apis/bot/v2/hook/([^/]+)\Z")
-TEMPLATES = {
-    *("blue", "wathet", "turquoise", "green", "yellow", "orange", "red"),
-    *("carmine", "violet", "purple", "indigo", "grey", "default"),
-}
 AT_ALL = re.compile(r"<at\s+(?:user_)?id=[\"']?all", re.IGNORECASE)
 
 _USUAL_WORDS = {
@@ -177,24 +175,16 @@ def _elements(value: Any, where: str) -> None:
         _one_of(one, f"{where}[{i}]", _ELEMENTS)
 
 
-def _check_card_2(card: Mapping[str, Any]) -> None:
-    """Version 2.0, looked at less closely: what tells it from 1.0."""
-    if "elements" in card:
-        raise _bad("card.elements belongs into card.body")
-    body = _object(card.get("body"), "card.body")
-    for i, one in enumerate(_list(body.get("elements"), "card.body.elements")):
-        tag = _object(one, f"card.body.elements[{i}]").get("tag")
-        if not isinstance(tag, str) or tag in ("note", "action"):
-            raise _bad(f"card.body.elements[{i}].tag {tag!r} is not supported by schema V2")
-
-
 def check_card(card: Any) -> None:
-    """Raise `_Bad` unless this is a card of version 1.0, whole, or of 2.0, roughly."""
+    """Raise `_Bad` unless this is a card of version 1.0 or 2.0."""
     part = _object(card, "card")
     if not isinstance(part.get("config", {}), dict):
         raise _bad("card.config should be an object")
     if part.get("schema") == "2.0":
-        _check_card_2(part)
+        try:
+            lark_card2.check(part)
+        except BadCard as bad:
+            raise _bad(bad.text) from bad
         return
     if "header" in part:
         header = _object(part["header"], "card.header")
@@ -210,13 +200,14 @@ def check_card(card: Any) -> None:
         raise _bad(f"card.{name} is unknown")
 
 
-def refused_card(card: Any) -> str:
-    """Why this is no card of version 1.0 or 2.0, "" when it is one."""
+def refused_card(card: Any) -> tuple[int, str] | None:
+    """Why this is no card of version 1.0 or 2.0: sub-code and words. None when it is one."""
     try:
         check_card(card)
     except _Bad as bad:
-        return bad.text
-    return ""
+        cause = bad.__cause__
+        return (cause.code, cause.text) if isinstance(cause, BadCard) else (200621, bad.text)
+    return None
 
 
 def _check_post(post: Any) -> None:

@@ -1,8 +1,9 @@
-"""Feishu / Lark: the app's endpoints, and a client that types.
+"""Feishu / Lark: the app's endpoints, and a client that types and presses.
 
-Pages: https://open.feishu.cn/document/server-docs/im-v1/message/create, …/message/reply and
-…/event-subscription-guide/overview. Strict where something is documented: `content` is a JSON string, cards are those of
-version 1.0 or 2.0, `uuid` has at most 50 characters, five messages a second to one chat, 30 KB a card.
+Pages: https://open.feishu.cn/document/server-docs/im-v1/message/create, …/message/reply, …/message-card/patch,
+…/event-subscription-guide/overview and …/feishu-cards/card-callback-communication. Strict where something is documented:
+`content` is a JSON string, cards are those of version 1.0 or 2.0, `uuid` has at most 50 characters, five messages a
+second to one chat, five changes a second to one message, 30 KB a card, 14 days, 3 s for a callback.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,14 +22,28 @@ import requests
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from bot.sandbox.lark import refused_card
+from bot.sandbox.lark_press import (
+    CALLBACK_S,
+    CARD_MAX_BYTES,
+    CHANGEABLE_S,
+    Sent,
+    calling_back,
+    controls,
+    filled_in_of,
+    not_in_place_of,
+    response_of,
+)
 from bot.sandbox.wire import Answer, Request, json_answer
 from bot.sandbox.world import App, Event, Group, Person, World
+
+__all__ = ["LarkApp", "LarkClient", "LarkPosted", "bot_open_id", "callback_sign", "controls", "encrypt"]
 
 PATHS = ("/open-apis/auth/", "/open-apis/im/", "/open-apis/bot/v3/")
 TOKEN_PATH = "/open-apis/auth/v3/tenant_access_token/internal"
 BOT_PATH = "/open-apis/bot/v3/info"
 SEND_PATH = "/open-apis/im/v1/messages"
 REPLY = re.compile(r"/open-apis/im/v1/messages/([^/]+)/reply\Z")
+UPDATE = re.compile(r"/open-apis/im/v1/messages/([^/]+)\Z")
 
 TOKEN_TTL_S = 7200
 TOKEN_RENEWED_S = 1800
@@ -35,10 +51,10 @@ TOKEN_RENEWED_S = 1800
 
 PER_SECOND = 5
 CALLS_PER_SECOND = 50
-CARD_MAX_BYTES = 30 * 1024
 TEXT_MAX_BYTES = 150 * 1024
 UUID_MAX_CHARS = 50
 UUID_S = 3600.0
+CHANGES_PER_SECOND = 5
 BLOCK = 16
 
 _USUAL_WORDS = {
@@ -53,6 +69,7 @@ _USUAL_WORDS = {
     "230022": "The content of the message contains sensitive information.",
     "230025": "The length of the message content reaches its limit.",
     "230028": "The messages do NOT pass the audit.",
+    "230031": "Message can only be modified within 14 days after sending.",
     "230034": "The receive_id is invalid.",
     "230053": "The user has stopped the bot from sending messages.",
     "230099": "Failed to create card content, ext=ErrCode: 200621; ErrMsg: parse card json err",
@@ -84,7 +101,7 @@ def _param(where: str) -> _Bad:
 
 
 class LarkApp:
-    """`open.feishu.cn` and `open.larksuite.com`: access token, who the bot is, send and reply.
+    """`open.feishu.cn` and `open.larksuite.com`: access token, who the bot is, send, reply and change.
 
     A message that was typed by `LarkClient` or sent can be replied to until it is in `withdrawn` or `deleted`.
     """
@@ -100,8 +117,10 @@ class LarkApp:
         return request.path.startswith(PATHS)
 
     def keys(self, request: Request) -> tuple[str, ...]:
-        reply = ("lark:reply",) if REPLY.match(request.path) else ()
-        return (*reply, f"lark:{request.path}", "lark")
+        if REPLY.match(request.path):
+            return ("lark:reply", f"lark:{request.path}", "lark")
+        update = ("lark:update",) if UPDATE.match(request.path) else ()
+        return (*update, f"lark:{request.path}", "lark")
 
     def refusal(self, code: str | int, text: str) -> Answer:
         """Too many requests at once come with HTTP 429 and a header that says when to come back."""
@@ -131,6 +150,9 @@ class LarkApp:
             reply = REPLY.match(request.path)
             if request.method == "POST" and (reply or request.path == SEND_PATH):
                 return self._say(request, app, reply[1] if reply else "", place)
+            update = UPDATE.match(request.path)
+            if request.method == "PATCH" and update:
+                return self._change(request, app, update[1], place)
         except _Bad as bad:
             self.world.happen("refused", "lark", place[0] if place else "", _shown(request), note=str(bad.code))
             return self.refusal(bad.code, bad.text)
@@ -193,8 +215,37 @@ class LarkApp:
         if uuid:
             self.world.remember(key, (message_id, self.world.now()))
         self.world.remember(f"lark:message:{message_id}", (chat, person))
-        self.world.happen("say", "lark", chat, message, person=person, note=f"reply:{answered}" if answered else "")
+        schema = str(message["content"].get("schema", "1.0"))
+        sent = Sent(app.client_id, chat, person, message["msg_type"], schema, self.world.now())
+        self.world.remember(f"lark:sent:{message_id}", sent)
+        note = f"reply:{answered}" if answered else ""
+        self.world.happen("say", "lark", chat, message, person=person, note=note, ref=message_id)
         return self._sent(message_id, chat, body)
+
+    def _change(self, request: Request, app: App, message_id: str, place: list[str]) -> Answer:
+        """Which code a message of somebody else's is refused with, or one that is no card, is not documented."""
+        body = _object_of(request)
+        if request.content_type != "application/json" or set(body) != {"content"}:
+            raise _param("content")
+        sent = self.world.recall(f"lark:sent:{message_id}")
+        if message_id in self.withdrawn:
+            raise _Bad(230011)
+        if message_id in self.deleted:
+            raise _Bad(230110)
+        if not isinstance(sent, Sent) or sent.app != app.client_id or sent.kind != "interactive":
+            raise _param("message_id")
+        place.append(sent.chat)
+        if self.world.now() - sent.at > CHANGEABLE_S:
+            raise _Bad(230031)
+        message = _message({**body, "msg_type": "interactive"})
+        if why := not_in_place_of(sent, message["content"]):
+            raise _Bad(230099, f"Failed to create card content, ext=ErrCode: {why}")
+        self._chat(sent.chat)
+        if self.world.hits(f"lark:change:{message_id}", 1.0) >= CHANGES_PER_SECOND:
+            raise _Bad(230020)
+        self.world.hit(f"lark:change:{message_id}")
+        self.world.happen("update", "lark", sent.chat, message, person=sent.person, ref=message_id)
+        return json_answer({"code": 0, "msg": "success", "data": {}})
 
     def _sent(self, message_id: str, chat: str, body: Mapping[str, Any]) -> Answer:
         at_ms = str(round(self.world.now() * 1000))
@@ -274,7 +325,7 @@ def _message(body: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(opened, dict):
         raise _param("content is not a string in json format")
     if kind == "interactive" and (why := refused_card(opened)):
-        raise _Bad(230099, f"Failed to create card content, ext=ErrCode: 200621; ErrMsg: {why}")
+        raise _Bad(230099, f"Failed to create card content, ext=ErrCode: {why[0]}; ErrMsg: {why[1]}")
     if kind == "text" and not (isinstance(opened.get("text"), str) and opened["text"]):
         raise _param("text")
     if kind == "post" and ("post" in opened or not all(isinstance(one, dict) for one in opened.values())):
@@ -322,12 +373,21 @@ class LarkPosted:
     def message_id(self) -> str:
         return str(self.body["event"]["message"]["message_id"])
 
+    @property
+    def toast(self) -> tuple[str, str]:
+        """Kind and words of what the client shows to whoever pressed, two empty texts when it shows nothing."""
+        try:
+            toast = json.loads(self.answer).get("toast", {})
+        except ValueError:
+            return "", ""
+        return toast.get("type", ""), toast.get("content", "")
+
 
 Shape = Literal["text", "post", "post with language", "image"]
 
 
 class LarkClient:
-    """Types on behalf of people and passes it on to the app, as Lark does. `Person.corp` is the tenant key.
+    """Types and presses on behalf of people and passes it on to the app, as Lark does. `Person.corp` is the tenant key.
 
     service_url         where our service listens; callbacks go to `<service_url>/lark/events`
     encrypt_key         "": bodies are sent plain and unsigned
@@ -394,6 +454,66 @@ class LarkClient:
         message_id = event["message"]["message_id"]
         self.world.remember(f"lark:message:{message_id}", (chat, "" if isinstance(place, Group) else person.id))
         return self.post(self.envelope("im.message.receive_v1", event, person.corp), **forgery)
+
+    def press(
+        self, person_id: str, event: Event, token: str, values: Mapping[str, str] | None = None, **how: Any
+    ) -> LarkPosted:
+        """A person presses the button with that token in the message of `event`, or submits its form with `values`.
+
+        values  name of a field -> what is typed, or the chosen values comma-separated; fields that are not named keep
+                what stands in them. What is empty is not passed on
+        how     `operator`: other members of it; all others as for `post`
+
+        What comes back is shown: a new card as "update"; a toast as a "form" to this person with the body
+        {"toast": {type, content}}; an answer that is not one, or late, as "refused".
+        """
+        person = self.world.person("lark", person_id)
+        if person is None:
+            raise LookupError(f"nobody called {person_id!r} on lark")
+        group = self.world.group("lark", event.place)
+        if person_id not in group.members if group else event.place != person.chat:
+            raise LookupError(f"{person_id!r} does not see {event.place!r}")
+        control = next((one for one in calling_back(event.body) if one.token == token), None)
+        if control is None:
+            raise LookupError("no such control in this card")
+        action: dict[str, Any] = {"tag": "button", "timezone": "Asia/Shanghai", "value": control.value}
+        if control.form is not None:
+            action |= {"name": control.button["name"], "form_value": filled_in_of(control, values or {})}
+            if any(one.get("required") and one["name"] not in action["form_value"] for one in control.fields):
+                return LarkPosted(False, 0, b"")  # the client itself says that something is missing
+        elif values:
+            raise LookupError("this button submits no form")
+        if self.world.now() - event.at > CHANGEABLE_S:
+            return LarkPosted(False, 0, b"")
+        operator = {"tenant_key": person.corp, "open_id": person.id, "union_id": f"on_{person.id}"}
+        pressed = {
+            "operator": operator | how.pop("operator", {}),
+            "token": "c-" + secrets.token_hex(20),
+            "action": action,
+            "host": "im_message",
+            "context": {"open_message_id": event.ref, "open_chat_id": event.place},
+        }
+        body = self.envelope("card.action.trigger", pressed, person.corp)
+        body["header"]["create_time"] += "000"  # microseconds, in callbacks from cards
+        began = time.monotonic()
+        posted = self.post(body, **how)
+        self._show(posted, event, person_id, late=time.monotonic() - began > CALLBACK_S)
+        return posted
+
+    def _show(self, posted: LarkPosted, event: Event, person_id: str, *, late: bool) -> None:
+        """What the client makes of the answer to a callback."""
+        shown, why = response_of(posted.status, posted.answer, self.world.recall(f"lark:sent:{event.ref}"))
+        if late or why:
+            note = "200341" if late else why
+            answer = posted.answer.decode("utf-8", "replace")
+            self.world.happen("refused", "lark", event.place, answer, person=person_id, note=note, ref=event.ref)
+            return
+        if "card" in shown:
+            message = {"msg_type": "interactive", "content": shown["card"]["data"]}
+            self.world.happen("update", "lark", event.place, message, person=event.person, ref=event.ref)
+        if "toast" in shown:
+            toast = {"toast": shown["toast"]}
+            self.world.happen("form", "lark", event.place, toast, person=person_id, note="toast", ref=event.ref)
 
     def envelope(self, event_type: str, event: Mapping[str, Any], tenant: str) -> dict[str, Any]:
         """A callback of version 2.0."""

@@ -1,4 +1,4 @@
-"""`POST /lark/events`: what people say to the Lark or Feishu app, and the check of the address."""
+"""`POST /lark/events`: what people say to the Lark or Feishu app, what they press, and the check of the address."""
 
 from __future__ import annotations
 
@@ -9,19 +9,29 @@ from datetime import datetime
 from flask import Blueprint, Response, jsonify, request
 
 from bot.http import Http
-from bot.platforms import lark
+from bot.platforms import lark, lark_press
 from bot.platforms.contract import Incoming
 from bot.platforms.lark import LarkCredentials
 from bot.platforms.lark_callback import Forged, opened
 from bot.web.alerts import MAX_BYTES, refusal
+from handlers.buttons import ForgedButton
+from handlers.desk import Outcome
 from handlers.errors import PayloadError
 from handlers.texts import render
 
 
 def blueprint(
-    app: LarkCredentials | None, http: Http, take_in: Callable[[Incoming], object], clock: Callable[[], datetime]
+    app: LarkCredentials | None,
+    http: Http,
+    take_in: Callable[[Incoming], object],
+    carry_out: Callable[[Incoming], Outcome | None],
+    clock: Callable[[], datetime],
 ) -> Blueprint:
-    """The route exists always; where Lark is not set up it says so. `http` learns who the bot is."""
+    """The route exists always; where Lark is not set up it says so. `http` learns who the bot is.
+
+    take_in    stores what was said, to be handled later
+    carry_out  does what was pressed: the answer to that callback shows what became of it
+    """
     routes = Blueprint("lark", __name__)
 
     @routes.post("/lark/events")
@@ -52,9 +62,14 @@ def blueprint(
         if not lark.is_for(body, app.app_id):
             return refusal(403, "This event is for another app.")
         try:
+            if lark_press.is_press(body):
+                pressed = lark_press.decode(body)
+                return jsonify(lark_press.response(carry_out(pressed)) if pressed else {})
             incoming = lark.decode(body, lambda: app.own_id.get(http))
         except PayloadError as error:
             return refusal(400, f"{error.path}: {render(error.say, 'en')}", path=error.path)
+        except ForgedButton:
+            return refusal(403, "This button is not one of ours.")
         if incoming is not None:
             take_in(incoming)
         return jsonify({})

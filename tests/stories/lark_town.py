@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.sandbox.lark_app import LarkClient, LarkPosted
+from bot.sandbox.lark_app import LarkClient, LarkPosted, controls
+from bot.sandbox.world import Event
 from tests.conftest import Clock
 from tests.stories.conftest import Town, words
 
@@ -61,6 +62,29 @@ class LarkTown(Town):
 
     def type(self, text: str, *, person: str = ADMIN, group: bool = False, **more: Any) -> LarkPosted:
         return self.typing.type(person, text, group=CHAT if group else "", **more)
+
+    def card(self, text: str, *, person: str = ADMIN, group: bool = False, **more: Any) -> Event:
+        """Somebody types; the bot's first answer in that place, to press."""
+        self.forward(seconds=1)
+        after = self.world.last
+        assert self.type(text, person=person, group=group, **more).status == 200
+        place = CHAT if group else self.chat(person)
+        event = self.expect(lambda e: e.kind == "say" and e.place == place, after=after)
+        self.quiet()  # until it is written down which message that was
+        return event
+
+    def press(
+        self, event: Event, label: str, values: Mapping[str, str] | None = None, *, person: str = ADMIN, **how: Any
+    ) -> LarkPosted:
+        """Somebody presses the button with that label."""
+        (token,) = [one["token"] for one in controls(event.body) if one["label"] == label]
+        return self.typing.press(person, event, token, values, **how)
+
+    def now_shows(self, event: Event) -> str:
+        """The words of that message as it is now."""
+        return words(
+            [one for one in self.world.events if one.ref == event.ref and one.kind in ("say", "update")][-1].body
+        )
 
     def told(self, place: str, after: int = 0) -> list[str]:
         """Everything the bot said in that place."""

@@ -12,14 +12,17 @@ import pytest
 
 from bot.channels.contract import Receipt
 from bot.http import Http, encoded
-from bot.markup.lark import card
+from bot.markup.lark_v2 import card
 from bot.platforms import PLATFORMS
 from bot.platforms.contract import Place, Speaker
-from bot.platforms.lark import BODY_MAX_BYTES, TEXT_MAX_BYTES, LarkCredentials
+from bot.platforms.lark import TEXT_MAX_BYTES, LarkCredentials, credentials
 from bot.platforms.lark_api import HOST, TOKEN_PATH, OwnId, TenantTokens
+from bot.platforms.lark_cards import BODY_MAX_BYTES
 from bot.platforms.lark_refusals import REFUSALS
+from bot.sandbox.server import StandIns
+from bot.sandbox.world import Broken, Drop, Refused, World
 from bot.settings import Settings, overrides
-from handlers.document import Document, Facts, Paragraph
+from handlers.document import Button, Document, Facts, Paragraph
 from handlers.errors import DeliveryError
 from tests.bot.platforms.conftest import Answer, Vendor
 
@@ -262,3 +265,77 @@ def test_the_international_edition_is_another_host() -> None:
     settings = Settings(_env_file=None, lark_api_url="https://open.larksuite.com")
     assert Http().host_header(HOST + SEND) == "open.feishu.cn"
     assert Http(overrides(settings)).host_header(HOST + SEND) == "open.larksuite.com"
+
+
+# ---- in the place of an own message
+
+
+@pytest.fixture
+def lark() -> Iterator[tuple[StandIns, Say]]:
+    """The strict stand-in, and a way to speak there."""
+    world = World(NOW.timestamp)
+    world.add_group("lark", "oc_1", "oncall", ["ou_ann"])
+    world.add_app("lark", "cli_a1", "s3cr3t", "t01")
+    with StandIns(world) as stand_ins:
+        http = Http({"https://open.feishu.cn": stand_ins.url})
+        tokens = TenantTokens("cli_a1", "s3cr3t")
+        app = LarkCredentials("cli_a1", tokens, OwnId(tokens))
+
+        def one(replaces: str, document: Document, key: str = "k") -> Receipt:
+            place = replace(IN_CHAT, replaces=replaces)
+            return PLATFORMS["lark"].say(document, "en", place, Speaker(http, NOW, key, app))
+
+        yield stand_ins, one
+        http.close()
+
+
+def kinds(stand_ins: StandIns) -> list[str]:
+    return [event.kind for event in stand_ins.world.events]
+
+
+def test_an_own_message_is_changed_in_place(lark: tuple[StandIns, Say]) -> None:
+    stand_ins, say = lark
+    first = say("", DOCUMENT)
+    assert say(first.reference, Document("Done", buttons=(Button("Again", "x", token="t"),))) == first
+    said, update = stand_ins.world.events
+    assert (said.kind, update.kind, update.ref, update.place) == ("say", "update", first.reference, "oc_1")
+    assert update.body["content"] == card(Document("Done", buttons=(Button("Again", "x", token="t"),)))
+
+
+@pytest.mark.parametrize("code", [230011, 230110, 230031, 230001, 230099, 230025, 777])
+def test_what_cannot_be_changed_is_said_anew(lark: tuple[StandIns, Say], code: int) -> None:
+    stand_ins, say = lark
+    first = say("", DOCUMENT)
+    stand_ins.world.fault("lark:update", Refused(code))
+    second = say(first.reference, Document("Done"), "k2")
+    assert second.reference not in ("", first.reference)
+    assert kinds(stand_ins) == ["say", "say"]
+
+
+@pytest.mark.parametrize("handle", ["om_unknown", "../../x", "a/b", "é"])
+def test_a_message_that_is_not_ours_is_left_alone(lark: tuple[StandIns, Say], handle: str) -> None:
+    stand_ins, say = lark
+    say(handle, DOCUMENT)
+    assert kinds(stand_ins)[-1] == "say"
+
+
+@pytest.mark.parametrize(
+    "fault", [Refused(230020), Refused(99991400), Broken(500), Broken(502), Drop(), Drop(after=True)]
+)
+def test_what_may_work_later_is_not_said_twice(lark: tuple[StandIns, Say], fault: Any) -> None:
+    stand_ins, say = lark
+    first = say("", DOCUMENT)
+    stand_ins.world.fault("lark:update", fault)
+    with pytest.raises(DeliveryError) as caught:
+        say(first.reference, Document("Done"))
+    assert not caught.value.permanent
+    assert say(first.reference, Document("Done")) == first
+    assert set(kinds(stand_ins)[1:]) == {"update"}
+
+
+def test_buttons_are_drawn_only_where_presses_can_be_proven() -> None:
+    assert PLATFORMS["lark"].forms
+    settings = Settings(_env_file=None, lark_app_id="cli_a1", lark_app_secret="s3cr3t")
+    assert PLATFORMS["lark"].buttons(credentials(settings)) == ""
+    for proof in ("lark_encrypt_key", "lark_verification_token"):
+        assert PLATFORMS["lark"].buttons(credentials(settings.model_copy(update={proof: "x"}))) == "press"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from bot.sandbox.lark_app import LarkApp, LarkClient, bot_open_id
+from bot.sandbox.lark_app import LarkApp, LarkClient, bot_open_id, controls
+from bot.sandbox.lark_press import Sent, response_of
 from bot.sandbox.server import StandIns
 from bot.sandbox.world import App, World
 from tests.bot.sandbox.conftest import NOW, Clock
@@ -22,6 +23,25 @@ SEND, TOKEN, BOT = (
 TEXT: dict[str, Any] = {"receive_id": "oc_1", "msg_type": "text", "content": '{"text":"hi"}'}
 DIV = {"tag": "div", "text": {"tag": "plain_text", "content": "x"}}
 CARD = {"elements": [DIV]}
+CARD2: dict[str, Any] = {"schema": "2.0", "body": {"elements": [DIV]}}
+TITLE_OF_30_KB = {"tag": "plain_text", "content": "x" * 30_720}
+
+
+def _button(token: str, **more: Any) -> dict[str, Any]:
+    text = {"tag": "plain_text", "content": "Go"}
+    return {"tag": "button", "text": text, "behaviors": [{"type": "callback", "value": {"callboard": token}}]} | more
+
+
+OPTIONS = [{"text": {"tag": "plain_text", "content": word.upper()}, "value": word} for word in "ab"]
+FORM = [
+    {"tag": "input", "name": "who", "required": True, "max_length": 10, "default_value": "me"},
+    {"tag": "multi_select_static", "name": "which", "selected_values": ["a"], "options": OPTIONS},
+    _button("a.1", type="primary_filled", name="go", form_action_type="submit"),
+]
+PRESSABLE = {
+    "schema": "2.0",
+    "body": {"elements": [{"tag": "form", "name": "form", "elements": FORM}, _button("a.2")]},
+}
 
 
 class Caller:
@@ -175,7 +195,13 @@ def test_limits_are_kept_and_say_when_to_come_back(caller: Caller, clock: Clock)
 
 
 def test_unknown_paths_are_not_found(caller: Caller) -> None:
-    for path, method in ((SEND, "PUT"), (f"{SEND}/om_1", "POST"), ("/open-apis/im/v1/chats", "GET"), (BOT, "POST")):
+    for path, method in (
+        (SEND, "PUT"),
+        (f"{SEND}/om_1", "PUT"),
+        (f"{SEND}/om_1", "POST"),
+        ("/open-apis/im/v1/chats", "GET"),
+        (BOT, "POST"),
+    ):
         assert caller.call(path, TEXT if method != "GET" else None, method=method).status_code == 404
 
 
@@ -207,3 +233,139 @@ def test_a_typed_message_is_the_documented_callback(caller: Caller) -> None:
     with pytest.raises(LookupError):
         client.type("ou_9", "hi")
     client.close()
+
+
+# ---- changes
+
+
+def sent(caller: Caller, card: Any = None, **more: Any) -> str:
+    """The id of a new card, of version 2.0 unless it is given."""
+    body = {"receive_id": "oc_1", "msg_type": "interactive", "content": json.dumps(card or CARD2)} | more
+    answer = caller.call(f"{SEND}?receive_id_type=chat_id", body).json()
+    return str(answer["data"]["message_id"])
+
+
+def change(caller: Caller, message_id: str, card: Any = None, **more: Any) -> int:
+    body = {"content": json.dumps(card or CARD2)}
+    code: int = caller.call(f"{SEND}/{message_id}", body, method="PATCH", **more).json()["code"]
+    return code
+
+
+def test_a_card_can_be_changed_for_two_weeks(caller: Caller, clock: Clock) -> None:
+    message_id = sent(caller)
+    assert change(caller, message_id, CARD2 | {"header": {"title": {"tag": "plain_text", "content": "new"}}}) == 0
+    said, update = caller.world.events
+    assert (said.ref, update.kind, update.ref, update.place) == (message_id, "update", message_id, "oc_1")
+    assert update.body["content"]["header"]["title"]["content"] == "new"
+    clock.move(14 * 86_400)
+    assert change(caller, message_id) == 0
+    clock.move(1)
+    assert change(caller, message_id) == 230031
+
+
+def test_only_own_cards_that_are_there_can_be_changed(caller: Caller) -> None:
+    typed = _client(caller).type("ou_1", "hi", group="oc_1").message_id
+    text = sent(caller, msg_type="text", content='{"text":"x"}')
+    for strange in (typed, text, "om_never"):
+        assert change(caller, strange) == 230001
+    message_id = sent(caller)
+    caller.world.add_app("lark", "cli_2", "other", "t01")
+    theirs = caller.token(app_id="cli_2", app_secret="other")["tenant_access_token"]
+    assert change(caller, message_id, token=theirs) == 230001
+    caller.lark.withdrawn.add(message_id)
+    assert change(caller, message_id) == 230011
+    caller.lark.withdrawn.clear()
+    caller.lark.deleted.add(message_id)
+    assert change(caller, message_id) == 230110
+
+
+def test_a_card_keeps_its_schema_and_is_shared(caller: Caller) -> None:
+    message_id = sent(caller)
+    assert change(caller, message_id, CARD | {"config": {"update_multi": True}}) == 230099
+    assert change(caller, message_id, {"schema": "2.0", "elements": [DIV]}) == 230099
+    old = sent(caller, CARD)
+    assert change(caller, old, CARD) == 230099
+    assert change(caller, old, CARD | {"config": {"update_multi": True}}) == 0
+
+
+def test_a_message_is_changed_five_times_a_second(caller: Caller, clock: Clock) -> None:
+    message_id, other = sent(caller), sent(caller)
+    assert [change(caller, message_id) for _number in range(6)] == [0] * 5 + [230020]
+    assert change(caller, other) == 0
+    clock.move(1)
+    assert change(caller, message_id) == 0
+
+
+# ---- presses
+
+
+def test_a_press_is_the_documented_callback(caller: Caller) -> None:
+    sent(caller, PRESSABLE)
+    event = caller.world.events[-1]
+    assert controls(event.body) == [
+        {"token": "a.1", "label": "Go", "style": "primary", "fields": ["who", "which"]},
+        {"token": "a.2", "label": "Go", "style": "plain", "fields": []},
+    ]
+    client = _client(caller, encrypt_key="k")
+    posted = client.press("ou_1", event, "a.1", {"who": "Ann", "which": "b"})
+    header, pressed = posted.body["header"], posted.body["event"]
+    assert header["event_type"] == "card.action.trigger"
+    assert header["create_time"] == str(round(NOW * 1_000_000))
+    assert pressed["operator"]["open_id"] == "ou_1"
+    assert pressed["context"] == {"open_message_id": event.ref, "open_chat_id": "oc_1"}
+    assert pressed["action"]["value"] == {"callboard": "a.1"}
+    assert pressed["action"]["form_value"] == {"who": "Ann", "which": ["b"]}
+    assert client.press("ou_1", event, "a.1").body["event"]["action"]["form_value"] == {"who": "me", "which": ["a"]}
+    assert "form_value" not in client.press("ou_1", event, "a.2").body["event"]["action"]
+    assert not client.press("ou_1", event, "a.1", {"who": ""}).delivered, "the client asks for it"
+    client.close()
+
+
+def test_only_what_is_shown_can_be_pressed(caller: Caller, clock: Clock) -> None:
+    sent(caller, PRESSABLE)
+    event = caller.world.events[-1]
+    client = _client(caller)
+    for person, token, values in (
+        ("ou_1", "a.3", None),
+        ("ou_1", "a.1", {"unknown": "x"}),
+        ("ou_1", "a.1", {"which": "c"}),
+        ("ou_1", "a.1", {"who": "x" * 11}),
+        ("ou_1", "a.2", {"who": "x"}),
+        ("ou_2", "a.2", None),
+        ("ou_9", "a.2", None),
+    ):
+        with pytest.raises(LookupError):
+            client.press(person, event, token, values)
+    clock.move(14 * 86_400 + 1)
+    assert not client.press("ou_1", event, "a.2").delivered
+    client.close()
+
+
+SHOWN = {"type": "raw", "data": CARD2}
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "why"),
+    [
+        (200, b"{}", ""),
+        (200, {"toast": {"type": "info", "content": "x"}}, ""),
+        (200, {"toast": {"type": "success", "content": "x"}, "card": SHOWN}, ""),
+        (403, {"error": "x"}, "200671"),
+        (302, b"", "200671"),
+        (200, b"", "200672"),
+        (200, b"[]", "200672"),
+        (200, {"msg": "success"}, "200672"),
+        (200, {"toast": {"type": "danger", "content": "x"}}, "200672"),
+        (200, {"toast": {"type": "info"}}, "200672"),
+        (200, {"card": CARD2}, "200673"),
+        (200, {"card": {"type": "raw", "data": {"schema": "2.0"}}}, "200673"),
+        (200, {"card": {"type": "raw", "data": CARD2 | {"header": {"title": TITLE_OF_30_KB}}}}, "200673"),
+        (200, {"card": {"type": "raw", "data": CARD}}, "200830"),
+    ],
+)
+def test_the_answer_to_a_press_is_judged(status: int, answer: Any, why: str) -> None:
+    raw = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+    before = Sent("cli_1", "oc_1", "", "interactive", "2.0", NOW)
+    shown, found = response_of(status, raw, before)
+    assert found == why
+    assert shown == ({} if why else json.loads(raw))

@@ -3,6 +3,10 @@
 The robot answers each message once, at the message's own address, in groups as well
 (https://developer.work.weixin.qq.com/document/path/101138). The app writes to one person
 (https://developer.work.weixin.qq.com/document/path/90236), and stands in where the robot cannot speak any more.
+
+Here only the app shows buttons, on a card; the robot does in its responses (see `wecom_reply`). A card can be changed with
+the code that came with it, or with each press of it: each works once, for three days
+(https://developer.work.weixin.qq.com/document/path/94888). So a message is called `<task id> <response code>` here.
 """
 
 from __future__ import annotations
@@ -13,15 +17,17 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Literal
 
 from bot.channels.contract import Receipt
 from bot.channels.fit import cleaned, fitted
 from bot.http import HttpReply, Unreachable
-from bot.markup import wecom_v2
+from bot.markup import wecom_card, wecom_v2
 from bot.markup.wecom_parts import messages
 from bot.platforms.contract import Place, Platform, Speaker
+from bot.platforms.wecom_app import handle_of
 from bot.platforms.wecom_crypto import Envelope, aes_key
-from bot.platforms.wecom_people import user_of
+from bot.platforms.wecom_people import owner_of, user_of
 from bot.platforms.wecom_refusals import (
     NAME,
     NOBODY,
@@ -42,6 +48,7 @@ from handlers.errors import DeliveryError
 from handlers.texts import Language
 
 SEND_URL = "https://qyapi.weixin.qq.com/cgi-bin/message/send"
+UPDATE_URL = "https://qyapi.weixin.qq.com/cgi-bin/message/update_template_card"
 
 APP_MAX_BYTES = 2048
 APP_MAX_PARTS = 6
@@ -81,18 +88,20 @@ def _digest(key: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class WeComApp:
-    """The self-built app, as one that speaks."""
+    """The self-built app, as one that speaks. `hears`: its callbacks reach us, without which it may send no buttons."""
 
     agent_id: int
     tokens: AppTokens
+    hears: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class WeComCredentials:
-    """What speaks. Without an app there are only the robot's answers, one for each message."""
+    """What speaks. Without an app there are only the robot's answers, one for each message. `robot`: we hear it."""
 
     corp_id: str
     app: WeComApp | None
+    robot: bool = True
     used: Remembered = field(default_factory=Remembered, repr=False)
 
 
@@ -100,15 +109,22 @@ def credentials(settings: Settings) -> WeComCredentials | None:
     """What is configured to speak; None where neither app nor robot is."""
     app: WeComApp | None = None
     if settings.wecom_corp_id and settings.wecom_secret and settings.wecom_agent_id.isdecimal():
-        app = WeComApp(int(settings.wecom_agent_id), AppTokens(settings.wecom_corp_id, settings.wecom_secret))
+        tokens = AppTokens(settings.wecom_corp_id, settings.wecom_secret)
+        app = WeComApp(int(settings.wecom_agent_id), tokens, app_envelope(settings) is not None)
     if not settings.wecom_corp_id or not (app or settings.wecom_token or settings.wecom_bot_token):
         return None
-    return WeComCredentials(settings.wecom_corp_id, app)
+    return WeComCredentials(settings.wecom_corp_id, app, robot_envelope(settings) is not None)
 
 
 def private(ours: WeComCredentials | None) -> frozenset[str]:
     """The platform's name when it can say something to one person alone: only the app can."""
     return frozenset({"wecom"}) if ours is not None and ours.app is not None else frozenset()
+
+
+def buttons(ours: object) -> Literal["press", ""]:
+    """Whether WeCom tells us who pressed a button."""
+    heard = isinstance(ours, WeComCredentials) and (ours.robot or (ours.app is not None and ours.app.hears))
+    return "press" if heard else ""
 
 
 def app_envelope(settings: Settings) -> Envelope | None:
@@ -147,11 +163,19 @@ def say(document: Document, language: Language, place: Place, speaker: Speaker) 
             failure = failure if error.reason in ("refused", "form") else error
     if ours.app is None:
         raise failure
-    corp_and_user = place.person.removeprefix("wecom:")
-    user_id = user_of(place.person) if corp_and_user.startswith(f"{ours.corp_id}/") else ""
+    person = owner_of(place.conversation) or place.person  # the card of an alert changes with what somebody else does
+    user_id = user_of(person) if person.removeprefix("wecom:").startswith(f"{ours.corp_id}/") else ""
     if not user_id:
         raise NOBODY.error()
-    return _write(local, user_id, ours.app, ours.used, speaker)
+    voice = _Voice(ours.app, ours.used, user_id, language, speaker)
+    code = place.replaces.partition(" ")[2]
+    receipt = voice.change(local, code) if code else voice.write(local)
+    # What stands in for the robot is not where the conversation is, so nothing there follows it.
+    return receipt if _app_chat(place) else Receipt()
+
+
+def _app_chat(place: Place) -> bool:
+    return not place.conversation or "/app/" in place.conversation
 
 
 def _answer(document: Document, language: Language, url: str, used: Remembered, speaker: Speaker) -> Receipt:
@@ -166,38 +190,111 @@ def _answer(document: Document, language: Language, url: str, used: Remembered, 
     return Receipt()
 
 
-def _write(document: Document, user_id: str, app: WeComApp, used: Remembered, speaker: Speaker) -> Receipt:
-    """Writes to one person as the app, in as many messages as it takes; another try goes on where the last one ended."""
-    receipt = Receipt()
-    parts = messages(cleaned(document), APP_MAX_BYTES, APP_MAX_PARTS)
-    done = f"parts of {speaker.key}"
-    for number, content in enumerate(parts, 1):
-        if speaker.key and used.count(done) >= number:
-            continue
-        message = {
-            "touser": user_id,
-            "msgtype": "markdown",
-            "agentid": app.agent_id,
-            "markdown": {"content": content},
+@dataclass(frozen=True, slots=True)
+class _Voice:
+    """The app, writing to one person in as many messages as it takes; another try goes on where the last one ended."""
+
+    app: WeComApp
+    used: Remembered
+    user_id: str
+    language: Language
+    speaker: Speaker
+
+    def write(self, document: Document) -> Receipt:
+        """The words, and a card with the buttons; where the card has room for all words, the card alone.
+
+        A card that WeCom does not take is left out: the words say what can be typed instead.
+        """
+        neat = cleaned(document)
+        if not (self.app.hears and wecom_card.pressable(neat)):
+            return self._words(neat)
+        task_id = self.speaker.key
+        if wecom_card.whole(neat, wecom_card.APP):
+            card = wecom_card.summary(neat, wecom_card.APP, self.language, task_id)
+            return self._card(card) or self._words(neat)
+        self._words(neat)
+        return self._card(wecom_card.labelled(neat, wecom_card.APP, task_id)) or Receipt()
+
+    def change(self, document: Document, code: str) -> Receipt:
+        """Changes the card that the code belongs to, and adds the words where it has no room for them.
+
+        Where it cannot be changed any more, the document is a new message, and that one is changed from then on.
+        """
+        neat, state = cleaned(document), f"code {code}"
+        done = f"change of {self.speaker.key}"
+        if self.used.count(state) == _MOVED and not self.used.count(done):
+            return Receipt()
+        if not self.used.count(state):
+            card = wecom_card.summary(neat, wecom_card.APP, self.language)
+            if not wecom_card.pressable(neat):
+                card["replace_text"] = card["button_list"][0]["text"]  # greys the button that does nothing
+            change = {
+                "userids": [self.user_id],
+                "agentid": self.app.agent_id,
+                "response_code": code,
+                "template_card": card,
+            }
+            reply = _sent(UPDATE_URL, change, self.app, self.speaker)
+            failure = refusal(reply)
+            if failure is not None and not failure.permanent:
+                raise failure
+            if failure is None and not reply.json().get("invaliduser"):
+                self.used.set(done, 1)
+            self.used.set(state, _USED)
+        if not self.used.count(done):
+            receipt = self.write(document)
+            self.used.set(state, _MOVED)
+            return receipt
+        # The card of an alert is a summary wherever it stands; `alert #42` tells the rest.
+        if neat.number is None and not wecom_card.whole(neat, wecom_card.APP):
+            self._words(neat)
+        return Receipt()
+
+    def _words(self, document: Document) -> Receipt:
+        """No reference: what is said in words cannot be changed."""
+        done = f"parts of {self.speaker.key}"
+        for number, content in enumerate(messages(document, APP_MAX_BYTES, APP_MAX_PARTS), 1):
+            if self.speaker.key and self.used.count(done) >= number:
+                continue
+            _check(self._send({"msgtype": "markdown", "markdown": {"content": content}}))
+            self.used.set(done, number)
+        return Receipt()
+
+    def _card(self, card: Mapping[str, object]) -> Receipt | None:
+        """None where WeCom does not take the card."""
+        reply = self._send({"msgtype": "template_card", "template_card": card})
+        failure = refusal(reply)
+        if failure is not None and failure.reason in ("refused", "form", "too_long"):
+            return None
+        _check(reply)
+        return Receipt(handle_of(str(card["task_id"]), str(reply.json().get("response_code") or "")))
+
+    def _send(self, message: Mapping[str, object]) -> HttpReply:
+        whole = {
+            "touser": self.user_id,
+            "agentid": self.app.agent_id,
+            **message,
             # With 1, words such as $userName=...$ in anybody's text would be filled in by WeCom.
             "enable_id_trans": 0,
             # With 1, the same answer to the same question would silently not arrive the second time.
             "enable_duplicate_check": 0,
         }
-        receipt = _receipt(_sent(message, app, speaker))
-        used.set(done, number)
-    return receipt
+        return _sent(SEND_URL, whole, self.app, self.speaker)
 
 
-def _sent(message: Mapping[str, object], app: WeComApp, speaker: Speaker) -> HttpReply:
+_USED, _MOVED = 1, 2
+"""What became of a code: a card was changed with it (or could not be), and then a new message took its place."""
+
+
+def _sent(url: str, message: Mapping[str, object], app: WeComApp, speaker: Speaker) -> HttpReply:
     """WeCom's answer; a worn token is renewed once, and the second answer counts whatever it is."""
     token = app.tokens.get(speaker.http)
-    reply = _posted(SEND_URL, message, speaker, token)
+    reply = _posted(url, message, speaker, token)
     if code_in(reply) not in WORN_TOKENS:
         return reply
     app.tokens.drop(token)
     fresh = app.tokens.get(speaker.http)
-    reply = _posted(SEND_URL, message, speaker, fresh)
+    reply = _posted(url, message, speaker, fresh)
     if code_in(reply) in WORN_TOKENS:
         app.tokens.drop(fresh)
     return reply
@@ -210,8 +307,8 @@ def _posted(url: str, message: Mapping[str, object], speaker: Speaker, token: st
         raise unreachable(NAME, error) from None
 
 
-def _receipt(reply: HttpReply) -> Receipt:
-    """WeCom's id of the message. Its code is 0 also when nobody was written to."""
+def _check(reply: HttpReply) -> None:
+    """Raises DeliveryError unless the message was taken. WeCom's code is 0 also when nobody was written to."""
     failure = refusal(reply)
     if failure is not None:
         raise failure
@@ -220,9 +317,8 @@ def _receipt(reply: HttpReply) -> Receipt:
         raise NOBODY.error()
     if body.get("unlicenseduser"):
         raise UNLICENSED.error()
-    return Receipt(str(body.get("msgid") or "")[:128])
 
 
 # A member gets at most 30 messages a minute from the app; what is beyond is dropped without a word. Some answers take
 # more than one message.
-PLATFORM = Platform(name="wecom", say=say, budgets=(Throttle(28, 61.0),))
+PLATFORM = Platform(name="wecom", say=say, budgets=(Throttle(28, 61.0),), buttons=buttons)

@@ -1,4 +1,4 @@
-"""What a person says to the self-built app, one-to-one: the decrypted XML as `Incoming`.
+"""What a person says to the self-built app, one-to-one, and the buttons pressed there: the decrypted XML as `Incoming`.
 
 https://developer.work.weixin.qq.com/document/path/90239 (messages) and …/90240 (events).
 """
@@ -9,13 +9,16 @@ import hashlib
 from collections.abc import Mapping
 
 from bot.markup.plain import clean
-from bot.platforms.contract import Incoming
+from bot.markup.wecom_card import DONE
+from bot.platforms.contract import Incoming, Press
 from bot.platforms.wecom_people import conversation_of, is_member, person_of
 from handlers.errors import PayloadError
 from handlers.texts import _
 
 MESSAGES = frozenset({"text", "image", "voice", "video", "file", "location", "link"})
+CLICK = "template_card_event"
 TEXT_MAX_CHARS = 20_000
+HANDLE_MAX_CHARS = 255
 
 
 def decode(fields: Mapping[str, str], corp_id: str) -> Incoming | None:
@@ -31,7 +34,8 @@ def decode(fields: Mapping[str, str], corp_id: str) -> Incoming | None:
         raise PayloadError("$.MsgType", _("a type is expected"))
     sender = fields.get("FromUserName", "")
     menu = kind == "event" and event == "click"
-    if not is_member(sender) or not (menu or kind in MESSAGES):
+    press = _press(fields) if kind == "event" and event == CLICK else None
+    if not is_member(sender) or not (menu or press or kind in MESSAGES):
         return None
     said = fields.get("EventKey", "") if menu else fields.get("Content", "") if kind == "text" else ""
     return Incoming(
@@ -42,7 +46,23 @@ def decode(fields: Mapping[str, str], corp_id: str) -> Incoming | None:
         conversation=conversation_of(corp_id, "app", sender),
         direct=True,
         text=clean(said).strip()[:TEXT_MAX_CHARS],
+        press=press,
     )
+
+
+def _press(fields: Mapping[str, str]) -> Press | None:
+    """The button of a card that was pressed; None for the one that does nothing."""
+    key = fields.get("EventKey", "")
+    return (
+        None if key == DONE else Press(key, handle=handle_of(fields.get("TaskId", ""), fields.get("ResponseCode", "")))
+    )
+
+
+def handle_of(task_id: str, code: str) -> str:
+    """`<task id> <response code>`: which card, and what allows to change it once. "" when one of them is none."""
+    handle = f"{task_id} {code}"
+    sound = task_id and code and handle.isascii() and handle.isprintable() and len(handle) <= HANDLE_MAX_CHARS
+    return handle if sound and handle.count(" ") == 1 else ""
 
 
 def _message_id(fields: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import hmac
 import re
+import secrets
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -63,6 +64,15 @@ class Envelope:
             return message.decode()
         except UnicodeDecodeError:
             raise Forged("the message is not UTF-8") from None
+
+    def sealed(self, message: str, *, random16: bytes = b"") -> str:
+        """The message in a frame for the receiver, encrypted; `signature` goes with it."""
+        text = message.encode()
+        head = (random16 or secrets.token_bytes(16)) + len(text).to_bytes(4, "big")
+        frame = head + text + self.receiver.encode()
+        pad = BLOCK - len(frame) % BLOCK
+        cipher = Cipher(algorithms.AES(self.key), modes.CBC(self.key[:16])).encryptor()
+        return base64.b64encode(cipher.update(frame + bytes([pad]) * pad) + cipher.finalize()).decode("ascii")
 
 
 def _decrypted(key: bytes, encrypted: str) -> bytes:

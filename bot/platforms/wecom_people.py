@@ -24,6 +24,13 @@ def conversation_of(corp_id: str, way: str, place: str) -> str:
     return f"wecom:{corp_id}/{way}/{name}" if way else f"wecom:{corp_id}/{name}"
 
 
+def owner_of(conversation: str) -> str:
+    """The person whose one-to-one chat with the app or the robot this is; "" for groups."""
+    corp, _slash, rest = conversation.partition("/")
+    way, slash, user_id = rest.partition("/")
+    return f"{corp}/{user_id}" if slash and way in ("app", "single") else ""
+
+
 def user_of(person: str) -> str:
     """The userid in a person's name, "" where there is none that can be written to."""
     platform, _, rest = person.partition(":")

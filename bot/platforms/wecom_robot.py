@@ -1,6 +1,8 @@
-"""What is said to the smart robot, in groups and one-to-one: the decrypted JSON as `Incoming`.
+"""What is said to the smart robot, in groups and one-to-one, and the buttons pressed there: the decrypted JSON as
+`Incoming`.
 
-https://developer.work.weixin.qq.com/document/path/100719. Groups pass on only what mentions the robot.
+https://developer.work.weixin.qq.com/document/path/100719 (messages) and …/101027 (events). Groups pass on only what
+mentions the robot.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from bot.markup.plain import clean
-from bot.platforms.contract import Incoming
+from bot.markup.wecom_card import DONE
+from bot.platforms.contract import Incoming, Press
 from bot.platforms.wecom_mention import without_mention
 from bot.platforms.wecom_people import conversation_of, is_member, person_of
 from handlers.commands import FORMS
@@ -29,7 +32,10 @@ ID_MAX_CHARS = 200
 
 
 def decode(body: object, corp_id: str, now: datetime) -> Incoming | None:
-    """The message; None for events, refreshes of streams, and senders that are nobody who could be answered.
+    """The message or the button; None for other events and for senders that are nobody who could be answered.
+
+    Buttons can be shown only in the response to a message, and a card be changed only in the response to its button:
+    that is what `inline` asks for.
 
     The body names no organisation: the robot belongs to the configured one. What a message quotes is not read.
     PayloadError names the field without which nothing can be done.
@@ -39,7 +45,8 @@ def decode(body: object, corp_id: str, now: datetime) -> Incoming | None:
     kind, sender = body.get("msgtype"), _inner(body, "from").get("userid")
     if not isinstance(kind, str):
         raise PayloadError("$.msgtype", _("a type is expected"))
-    if kind not in MESSAGES or not isinstance(sender, str) or not is_member(sender):
+    press = _press(body) if kind == "event" else None
+    if not (press or kind in MESSAGES) or not isinstance(sender, str) or not is_member(sender):
         return None
     direct = body.get("chattype") == "single"  # anything else may be read by others
     chat_id = sender if direct else _id(body.get("chatid"))
@@ -48,7 +55,7 @@ def decode(body: object, corp_id: str, now: datetime) -> Incoming | None:
     message_id = _id(body.get("msgid"))
     if not message_id:
         raise PayloadError("$.msgid", _("an id of at most 200 characters is expected"))
-    text = clean(_text(kind, body)).strip()[:TEXT_MAX_CHARS]
+    text = "" if press else clean(_text(kind, body)).strip()[:TEXT_MAX_CHARS]
     return Incoming(
         platform="wecom",
         message_id=message_id,
@@ -59,7 +66,35 @@ def decode(body: object, corp_id: str, now: datetime) -> Incoming | None:
         text=text if direct else without_mention(text, _is_command),
         reply_url=response_url(body.get("response_url")),
         reply_until=now + RESPONSE_LASTS,
+        press=press,
+        inline="always" if press else "buttons",
     )
+
+
+def _press(body: Mapping[str, object]) -> Press | None:
+    """The button of a card that was pressed, `handle` the id of the card; None for the one that does nothing.
+
+    The page's tables and its examples spell the names differently.
+    """
+    event = _inner(body, "event")
+    if event.get("eventtype") != "template_card_event":
+        return None
+    click = _inner(event, "template_card_event")
+    key, task_id = click.get("event_key", click.get("eventkey")), _id(click.get("task_id", click.get("taskid")))
+    if not isinstance(key, str):
+        raise PayloadError("$.event.template_card_event.event_key", _("an id is expected"))
+    return None if key == DONE else Press(key, handle=task_id)
+
+
+def entered(body: object) -> bool:
+    """Somebody opened the conversation with the robot for the first time today."""
+    return isinstance(body, Mapping) and _inner(body, "event").get("eventtype") == "enter_chat"
+
+
+def stream_of(body: object) -> str:
+    """Id of the stream whose further text is asked for; "" when something else is."""
+    refreshed = isinstance(body, Mapping) and body.get("msgtype") == "stream"
+    return _id(_inner(body, "stream").get("id")) if isinstance(body, Mapping) and refreshed else ""
 
 
 def response_url(url: object) -> str:

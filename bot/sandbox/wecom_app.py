@@ -1,7 +1,8 @@
-"""WeCom: the self-built app and the smart robot, and a client that types to both.
+"""WeCom: the self-built app and the smart robot, and a client that types to both and presses buttons.
 
-Pages: https://developer.work.weixin.qq.com/document/path/91039 (token), …/90236 (message/send), …/101138 (response_url),
-…/90968 (envelope), …/90239 and …/100719 (messages). Where the documentation leaves something open, the stand-in takes the
+Pages: https://developer.work.weixin.qq.com/document/path/91039 (token), …/90236 (message/send), …/94888 (changing cards),
+…/101138 (response_url), …/90968 (envelope), …/90239, …/90240, …/100719 and …/101027 (messages and events), …/101031 (the
+robot's answers in responses). Where the documentation leaves something open, the stand-in takes the
 strict side: too long is refused where the service may cut, an address for the answer works once whatever is said there.
 
 The robot's conversation with one person is another window than the app's: see `robot_chat`.
@@ -15,7 +16,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from xml.sax.saxutils import escape
 
@@ -23,11 +24,14 @@ import requests
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
+from bot.sandbox.wecom import Bad
+from bot.sandbox.wecom_cards import check_card, controls
 from bot.sandbox.wire import Answer, Request, json_answer
 from bot.sandbox.world import App, Event, Person, World
 
 TOKEN_TTL_S = 7200.0
 RESPONSE_TTL_S = 3600.0
+CODE_TTL_S = 72 * 3600.0
 APP_MAX_BYTES = 2048
 ROBOT_MAX_BYTES = 20_480
 MEMBER_PER_MINUTE = 30
@@ -49,16 +53,10 @@ _USUAL_WORDS = {
     "45002": "content size out of limit",
     "45009": "api freq out of limit",
     "60020": "not allow to access from your ip",
+    "81012": "user & party & tag all empty",
     "81013": "user & party & tag all invalid",
     "301002": "not allow operate another agent with this accesstoken",
 }
-
-
-class _Bad(Exception):
-    def __init__(self, code: int, text: str = "") -> None:
-        self.code = code
-        self.text = text or _USUAL_WORDS.get(str(code), "refused")
-        super().__init__(self.text)
 
 
 def _refused(code: int, text: str, client: str = "127.0.0.1") -> Answer:
@@ -77,13 +75,19 @@ def robot_chat(person: Person) -> str:
 
 
 class WeComApp:
-    """`gettoken`, `message/send` and the addresses for the robot's answers below `qyapi.weixin.qq.com/cgi-bin/`.
+    """`gettoken`, `message/send`, `message/update_template_card` and the addresses for the robot's answers below
+    `qyapi.weixin.qq.com/cgi-bin/`.
 
     An app of the world stands for a self-built one: its `client_id` is the AgentId, `corp` the organisation.
     """
 
     name = "wecom"
-    _paths = ("/cgi-bin/gettoken", "/cgi-bin/message/send", "/cgi-bin/aibot/response")
+    _paths = (
+        "/cgi-bin/gettoken",
+        "/cgi-bin/message/send",
+        "/cgi-bin/aibot/response",
+        "/cgi-bin/message/update_template_card",
+    )
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -102,12 +106,13 @@ class WeComApp:
             self._paths[0]: self._get_token,
             self._paths[1]: self._send,
             self._paths[2]: self._respond,
+            self._paths[3]: self._change,
         }[request.path]
         try:
             return handler(request)
-        except _Bad as bad:
+        except Bad as bad:
             self.world.happen("refused", "wecom", "", _shown(request), note=str(bad.code))
-            return _refused(bad.code, bad.text, request.client)
+            return _refused(bad.code, bad.text or _USUAL_WORDS.get(str(bad.code), "refused"), request.client)
 
     def expire_tokens(self) -> None:
         """Every access token given out so far is void from now on."""
@@ -119,12 +124,12 @@ class WeComApp:
     def _get_token(self, request: Request) -> Answer:
         corp, secret = request.query.get("corpid", ""), request.query.get("corpsecret", "")
         if self.world.hits(f"wecom:wrong:{request.client}", 3600.0) >= WRONG_SECRETS:
-            raise _Bad(45009)
+            raise Bad(45009)
         apps = [app for app in self.world.apps if app.platform == "wecom" and app.corp == corp]
         app = next((one for one in apps if hmac.compare_digest(one.client_secret.encode(), secret.encode())), None)
         if app is None:
             self.world.hit(f"wecom:wrong:{request.client}")
-            raise _Bad(40001 if apps else 40013)
+            raise Bad(40001 if apps else 40013)
         now, key = self.world.now(), f"wecom:token:{app.corp}:{app.client_id}"
         token, until = self.world.recall(key) or ("", 0.0)
         if until <= now:
@@ -135,33 +140,35 @@ class WeComApp:
     def _app_of(self, request: Request) -> App:
         given = request.query.get("access_token", "")
         if not given:
-            raise _Bad(41001)
+            raise Bad(41001)
         for app in self.world.apps:
             token, until = self.world.recall(f"wecom:token:{app.corp}:{app.client_id}") or ("", 0.0)
             if app.platform == "wecom" and token and hmac.compare_digest(token.encode(), given.encode()):
                 if until <= self.world.now():
-                    raise _Bad(42001)
+                    raise Bad(42001)
                 return app
-        raise _Bad(40014)
+        raise Bad(40014)
 
     def _send(self, request: Request) -> Answer:
         app = self._app_of(request)
         message = _message(request)
-        agent, people = message.get("agentid"), message.get("touser")
-        if not isinstance(agent, int) or isinstance(agent, bool):
-            raise _Bad(40056)
-        if str(agent) != app.client_id:
-            raise _Bad(301002)
+        _check_agent(app, message)
+        people = message.get("touser")
         for name in ("safe", "enable_id_trans", "enable_duplicate_check"):
             if message.get(name, 0) not in (0, 1):
-                raise _Bad(40058, f"{name} should be 0 or 1. invalid Request Parameter")
+                raise Bad(40058, f"{name} should be 0 or 1. invalid Request Parameter")
         if not isinstance(people, str) or not people:
-            raise _Bad(40058, "touser should be a string. invalid Request Parameter")
-        body = _checked(message, ("text", "markdown"), APP_MAX_BYTES, 45002)
+            raise Bad(40058, "touser should be a string. invalid Request Parameter")
+        body = _checked(message, ("text", "markdown", "template_card"), APP_MAX_BYTES, 45002)
+        card = body.get("template_card", {})
+        task_id = card.get("task_id", "")
+        msgid = self.world.new_id("MSGID")
         ids = people.split("|")
         invalid = [one for one in ids if not self._reaches(app, one)]
         if len(invalid) == len(ids):
-            raise _Bad(81013)
+            raise Bad(81013)
+        if task_id:
+            self._new_task(f"{app.client_id}:{task_id}")
         for one in dict.fromkeys(ids):
             person = self.world.person("wecom", one)
             if person is None or one in invalid:
@@ -172,18 +179,60 @@ class WeComApp:
                 self.world.happen("refused", "wecom", person.chat, body, person=one, note="dropped")
                 continue
             self.world.hit(key, MEMBER_PER_HOUR)
-            self.world.happen("say", "wecom", person.chat, body, person=one)
-        return json_answer(
-            {
-                "errcode": 0,
-                "errmsg": "ok",
-                "invaliduser": "|".join(invalid).lower(),
-                "invalidparty": "",
-                "invalidtag": "",
-                "unlicenseduser": "",
-                "msgid": self.world.new_id("MSGID"),
-            }
-        )
+            self.world.remember(f"wecom:card:{person.chat}:{task_id}", body)
+            self.world.happen("say", "wecom", person.chat, body, person=one, ref=task_id or msgid)
+        answer = {
+            "errcode": 0,
+            "errmsg": "ok",
+            "invaliduser": "|".join(invalid).lower(),
+            "invalidparty": "",
+            "invalidtag": "",
+            "unlicenseduser": "",
+            "msgid": msgid,
+        }
+        if str(card.get("card_type", "")).endswith("_interaction"):
+            answer["response_code"] = new_code(self.world, app.client_id, task_id)
+        return json_answer(answer)
+
+    def _new_task(self, name: str) -> None:
+        """A task id names one card of an app or robot, for ever."""
+        if self.world.recall(f"wecom:task:{name}"):
+            raise Bad(40058, "template_card.task_id repeated. invalid Request Parameter")
+        self.world.remember(f"wecom:task:{name}", True)
+
+    def _change(self, request: Request) -> Answer:
+        """A card of the app as it is from now on: a new card, or the old one with its buttons greyed."""
+        app = self._app_of(request)
+        message = _message(request)
+        _check_agent(app, message)
+        receivers = [message.get(name, []) for name in ("userids", "partyids", "tagids")]
+        if not all(isinstance(one, list) and all(isinstance(each, str) for each in one) for one in receivers):
+            raise Bad(40058, "userids, partyids and tagids should be arrays. invalid Request Parameter")
+        if not any(receivers) and message.get("atall") != 1:
+            raise Bad(81012)
+        client_id, task_id, until = self.world.recall(f"wecom:code:{message.get('response_code')}") or ("", "", 0.0)
+        if client_id != app.client_id or until <= self.world.now():
+            raise Bad(40058, "response_code is invalid or was used. invalid Request Parameter")
+        button, card = message.get("button"), message.get("template_card")
+        if (button is None) == (card is None):
+            raise Bad(40058, "either button or template_card. invalid Request Parameter")
+        if card is not None:
+            check_card(card, "app", change=True)
+        elif not isinstance(button, dict) or not isinstance(button.get("replace_name"), str):
+            raise Bad(40058, "button.replace_name missing. invalid Request Parameter")
+        self.world.remember(f"wecom:code:{message['response_code']}", None)
+        invalid = []
+        for one in message.get("userids", []):
+            person = self.world.person("wecom", one)
+            old = self.world.recall(f"wecom:card:{person.chat}:{task_id}") if person else None
+            if person is None or old is None:
+                invalid.append(one)
+                continue
+            changed = card or old["template_card"] | {"replace_text": (button or {})["replace_name"]}
+            body = {"msgtype": "template_card", "template_card": {**changed, "task_id": task_id}}
+            self.world.remember(f"wecom:card:{person.chat}:{task_id}", body)
+            self.world.happen("update", "wecom", person.chat, body, person=one, ref=task_id)
+        return json_answer({"errcode": 0, "errmsg": "ok", "invaliduser": invalid})
 
     def _reaches(self, app: App, user_id: str) -> bool:
         person = self.world.person("wecom", user_id)
@@ -195,27 +244,43 @@ class WeComApp:
         word = request.query.get("response_code", "")
         session = self.world.session(word)
         if session is None or session.until <= self.world.now() or self.world.recall(f"wecom:answered:{word}"):
-            raise _Bad(40058, "response_code is invalid or was used. invalid Request Parameter")
+            raise Bad(40058, "response_code is invalid or was used. invalid Request Parameter")
         if "access_token" in request.query:
-            raise _Bad(40058, "no access_token here. invalid Request Parameter")
+            raise Bad(40058, "no access_token here. invalid Request Parameter")
         message = _message(request)
         if "encrypt" in message:
-            raise _Bad(40008)
+            raise Bad(40008)
         body = _checked(message, ("markdown",), ROBOT_MAX_BYTES, 40058)
         self.world.remember(f"wecom:answered:{word}", True)
-        self.world.happen("say", "wecom", session.conversation, body, person=session.person)
+        ref = self.world.new_id("RESPONSE")
+        self.world.happen("say", "wecom", session.conversation, body, person=session.person, ref=ref)
         return json_answer({"errcode": 0, "errmsg": "ok"})
+
+
+def new_code(world: World, client_id: str, task_id: str) -> str:
+    """What lets an app change that card of its once, for three days."""
+    code = secrets.token_urlsafe(24)
+    world.remember(f"wecom:code:{code}", (client_id, task_id, world.now() + CODE_TTL_S))
+    return code
+
+
+def _check_agent(app: App, message: Mapping[str, Any]) -> None:
+    agent = message.get("agentid")
+    if not isinstance(agent, int) or isinstance(agent, bool):
+        raise Bad(40056)
+    if str(agent) != app.client_id:
+        raise Bad(301002)
 
 
 def _message(request: Request) -> dict[str, Any]:
     if request.method != "POST":
-        raise _Bad(40058, "http method should be POST. invalid Request Parameter")
+        raise Bad(40058, "http method should be POST. invalid Request Parameter")
     try:
         message = request.json()
     except ValueError:
         message = None
     if not isinstance(message, dict) or request.content_type != "application/json":
-        raise _Bad(40008, "Warning: wrong json format. invalid message type")
+        raise Bad(40008, "Warning: wrong json format. invalid message type")
     return message
 
 
@@ -223,15 +288,18 @@ def _checked(message: Mapping[str, Any], kinds: tuple[str, ...], max_bytes: int,
     """The part of the message that people see, after checking its form."""
     kind = message.get("msgtype")
     if kind not in kinds:
-        raise _Bad(40008)
+        raise Bad(40008)
     part = message.get(kind)
+    if kind == "template_card":
+        check_card(part, "app")
+        return {"msgtype": kind, kind: part}
     content = part.get("content") if isinstance(part, dict) else None
     if content is None or content == "":
-        raise _Bad(44004)
+        raise Bad(44004)
     if not isinstance(content, str):
-        raise _Bad(40058, f"{kind}.content should be a string. invalid Request Parameter")
+        raise Bad(40058, f"{kind}.content should be a string. invalid Request Parameter")
     if len(content.encode("utf-8", "surrogatepass")) > max_bytes:
-        raise _Bad(too_long, f"{kind}.content exceed max length {max_bytes}")
+        raise Bad(too_long, f"{kind}.content exceed max length {max_bytes}")
     return {"msgtype": kind, kind: {"content": content}}
 
 
@@ -262,6 +330,17 @@ class Keys:
         cipher = Cipher(algorithms.AES(key), modes.CBC(key[:16])).encryptor()
         return base64.b64encode(cipher.update(padded) + cipher.finalize()).decode()
 
+    def opened(self, encrypted: str) -> str:
+        """The message in such a frame; ValueError when it is for another receiver, or no frame at all."""
+        key, sealed = base64.b64decode(self.aes_key + "="), base64.b64decode(encrypted, validate=True)
+        cipher = Cipher(algorithms.AES(key), modes.CBC(key[:16])).decryptor()
+        unpadder = PKCS7(256).unpadder()
+        frame = unpadder.update(cipher.update(sealed) + cipher.finalize()) + unpadder.finalize()
+        end = 20 + int.from_bytes(frame[16:20], "big")
+        if len(frame) < end or frame[end:].decode() != self.receiver:
+            raise ValueError("not for this receiver")
+        return frame[20:end].decode()
+
     def signature(self, timestamp: str, nonce: str, encrypted: str) -> str:
         """`msg_signature` of a request with these parts."""
         joined = "".join(sorted((self.token, timestamp, nonce, encrypted)))
@@ -270,7 +349,8 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What became of something typed: the request as it was sent, and the service's answer. Status 0: not passed on."""
+    """What became of something typed or pressed: the request as it was sent, and the service's answer. Status 0: not
+    passed on. `reply` is what the answer says, opened, where it says something."""
 
     status: int
     answer: bytes = b""
@@ -278,13 +358,115 @@ class Posted:
     query: Mapping[str, str] = field(default_factory=dict)
     sent: bytes = b""
     message: str = ""
+    content_type: str = ""
+    reply: Mapping[str, Any] = field(default_factory=dict)
 
 
 Way = Literal["app", "bot"]
 
+_STREAMS = ("stream", "stream_with_template_card")
+_TAKEN = {
+    "message": (*_STREAMS, "template_card"),
+    "stream": _STREAMS,
+    "enter_chat": ("text", "template_card"),
+    "template_card_event": ("update_template_card",),
+}
+"""What the robot may answer in the response, by the kind of callback; other callbacks take no answer."""
+
+
+def take_response(world: World, keys: Keys, via: Way, callback: Mapping[str, Any], posted: Posted) -> dict[str, Any]:
+    """What the response to a callback says; shown in the world, or "refused" there."""
+    sender = callback.get("from", {}).get("userid", "")
+    person = world.person("wecom", sender)
+    place = callback.get("chatid") or (robot_chat(person) if person else "")
+    answer: dict[str, Any] = {}
+    with world.lock:
+        try:
+            if via == "app":
+                raise Bad(40008, "this stand-in takes no answer of an app in the response")
+            answer = _opened_response(keys, posted)
+            _show_response(world, callback, answer, place, sender)
+        except Bad as bad:
+            world.happen("refused", "wecom", place, answer, person=sender, note=f"response {bad.code} {bad.text}")
+    return answer
+
+
+def _opened_response(keys: Keys, posted: Posted) -> dict[str, Any]:
+    """https://developer.work.weixin.qq.com/document/path/101033"""
+    if not posted.content_type.startswith("text/plain"):
+        raise Bad(40008, "the content type is not text/plain")
+    try:
+        outer = json.loads(posted.answer)
+        encrypted, sign, stamp, nonce = (outer[name] for name in ("encrypt", "msgsignature", "timestamp", "nonce"))
+        right = keys.signature(str(stamp), nonce, encrypted)
+        if set(outer) != {"encrypt", "msgsignature", "timestamp", "nonce"} or sign != right:
+            raise Bad(40058, "msgsignature")
+        if nonce != posted.query["nonce"] or not str(stamp).isdecimal():
+            raise Bad(40058, "nonce or timestamp")
+        answer = json.loads(keys.opened(encrypted))
+    except (ValueError, TypeError, KeyError) as error:
+        raise Bad(40058, "not an answer") from error
+    if not isinstance(answer, dict):
+        raise Bad(40058, "not an object")
+    return answer
+
+
+def _show_response(world: World, callback: Mapping[str, Any], answer: dict[str, Any], place: str, sender: str) -> None:
+    """https://developer.work.weixin.qq.com/document/path/101031"""
+    kind = callback.get("msgtype", "")
+    kind = callback["event"]["eventtype"] if kind == "event" else "stream" if kind == "stream" else "message"
+    said = answer.get("response_type") if kind == "template_card_event" else answer.get("msgtype")
+    if said not in _TAKEN.get(kind, ()):
+        raise Bad(40008)
+    card, ref = answer.get("template_card"), world.new_id("RESPONSE")
+    if said == "update_template_card":
+        _show_change(world, callback["event"]["template_card_event"]["task_id"], answer, place)
+        return
+    if said == "text":
+        content = answer["text"].get("content") if isinstance(answer.get("text"), dict) else None
+        if not isinstance(content, str) or not content:
+            raise Bad(44004)
+    if said in _STREAMS:
+        stream = answer.get("stream")
+        if not isinstance(stream, dict) or not isinstance(stream.get("id"), str) or not stream["id"]:
+            raise Bad(40058, "stream.id missing")
+        content = stream.get("content")
+        if not isinstance(stream.get("finish", False), bool) or not isinstance(content, str):
+            raise Bad(40058, "stream.content should be a string")
+        if len(content.encode("utf-8", "surrogatepass")) > ROBOT_MAX_BYTES:
+            raise Bad(40058, "stream.content exceed max length")
+        if stream.get("finish") and not content.strip():
+            raise Bad(44004)
+    if said in ("template_card", "stream_with_template_card"):
+        check_card(card, "robot")
+        ref = (card or {}).get("task_id", ref)
+        if world.recall(f"wecom:task:robot:{ref}"):
+            raise Bad(40058, "template_card.task_id repeated")
+        world.remember(f"wecom:task:robot:{ref}", True)
+        world.remember(f"wecom:card:{place}:{ref}", answer)
+    if kind != "stream":
+        world.happen("say", "wecom", place, answer, person=sender, ref=ref)
+
+
+def _show_change(world: World, task_id: str, answer: Mapping[str, Any], place: str) -> None:
+    """The card in that conversation as it is from now on, for everybody who has it or for some of them."""
+    card, people = answer.get("template_card"), answer.get("userids", [])
+    check_card(card, "robot", change=True)
+    old = world.recall(f"wecom:card:{place}:{task_id}")
+    if not isinstance(card, dict) or card.get("task_id") != task_id or old is None:
+        raise Bad(40058, "template_card.task_id is not that of the event")
+    if not isinstance(people, list) or not all(isinstance(one, str) for one in people):
+        raise Bad(40058, "userids should be an array")
+    body = {**old, "template_card": card}
+    if not people:
+        world.remember(f"wecom:card:{place}:{task_id}", body)
+    for one in people or [""]:
+        world.happen("update", "wecom", place, body, person=one, ref=task_id)
+
 
 class WeComClient:
-    """Types on behalf of people and passes it on, as WeCom does: encrypted, signed, answered with nothing.
+    """Types and presses on behalf of people and passes it on, as WeCom does: encrypted and signed. What the robot answers
+    in the response is shown; an answer that WeCom would not take is "refused".
 
     service_url  where our service listens; callbacks go to `/wecom/app` and `/wecom/bot` there
     app, bot     what the two callback addresses are configured with
@@ -348,6 +530,56 @@ class WeComClient:
         self.world.happen("typed", "wecom", place, said, person=person_id)
         return self.post("bot", self.robot_text(person_id, said, number, group, place, response_url), **how)
 
+    def press(
+        self, person_id: str, event: Event, token: str, values: Mapping[str, str] | None = None, **how: Any
+    ) -> Posted:
+        """A person presses the button with that token on that message; `how` as in `post`.
+
+        LookupError when the message has no such button, or the person does not see it. WeCom has no forms.
+        """
+        person = self.world.person("wecom", person_id)
+        if person is None:
+            raise LookupError(f"nobody called {person_id!r} on wecom")
+        if values:
+            raise LookupError("a card on wecom has no fields")
+        if all(control["token"] != token for control in controls(event.body)):
+            raise LookupError("there is no such button")
+        card = event.body["template_card"]
+        if event.place == person.chat:
+            return self.post("app", self.app_click(person_id, card, token), **how)
+        group = self.world.group("wecom", event.place)
+        if event.place != robot_chat(person) and (group is None or person_id not in group.members):
+            raise LookupError(f"{person_id!r} does not see this message")
+        return self.post("bot", self.robot_click(person_id, card, token, event.place, group is not None), **how)
+
+    def app_click(self, person_id: str, card: Mapping[str, Any], token: str) -> str:
+        """A button of a card of the app as decrypted XML."""
+        code = new_code(self.world, self.agent_id, card["task_id"])
+        return (
+            f"<xml><ToUserName><![CDATA[{self.corp}]]></ToUserName>"
+            f"<FromUserName><![CDATA[{person_id}]]></FromUserName><CreateTime>{int(self.world.now())}</CreateTime>"
+            "<MsgType><![CDATA[event]]></MsgType><Event><![CDATA[template_card_event]]></Event>"
+            f"<EventKey><![CDATA[{token}]]></EventKey><TaskId><![CDATA[{card['task_id']}]]></TaskId>"
+            f"<CardType><![CDATA[{card['card_type']}]]></CardType><ResponseCode><![CDATA[{code}]]></ResponseCode>"
+            f"<AgentID>{self.agent_id}</AgentID></xml>"
+        )
+
+    def robot_click(
+        self, person_id: str, card: Mapping[str, Any], token: str, place: str, in_group: bool
+    ) -> dict[str, Any]:
+        """A button of a card of the robot as decrypted JSON."""
+        click = {"card_type": card["card_type"], "event_key": token, "task_id": card["task_id"]}
+        return self._robot(person_id, self.world.new_id("CAIQ"), place if in_group else "", place, True) | {
+            "create_time": int(self.world.now()),
+            "msgtype": "event",
+            "event": {"eventtype": "template_card_event", "template_card_event": click},
+        }
+
+    def enter(self, person_id: str) -> Posted:
+        """A person opens the conversation with the robot, for the first time today."""
+        body = self._robot(person_id, self.world.new_id("CAIQ"), "", "", False)
+        return self.post("bot", body | {"msgtype": "event", "event": {"eventtype": "enter_chat"}})
+
     def app_text(self, person_id: str, text: str, message_id: str) -> str:
         """A text message to the app as decrypted XML."""
         return (
@@ -361,13 +593,16 @@ class WeComClient:
         self, person_id: str, text: str, message_id: str, group: str, place: str, response_url: bool
     ) -> dict[str, Any]:
         """A text message to the robot as decrypted JSON, its address for the answer opened."""
+        body = self._robot(person_id, message_id, group, place, response_url)
+        return body | {"msgtype": "text", "text": {"content": text}}
+
+    def _robot(self, person_id: str, message_id: str, group: str, place: str, response_url: bool) -> dict[str, Any]:
+        """What every callback of the robot has."""
         body: dict[str, Any] = {
             "msgid": message_id,
             "aibotid": "AIBSANDBOX",
             "chattype": "group" if group else "single",
             "from": {"userid": person_id},
-            "msgtype": "text",
-            "text": {"content": text},
         }
         if group:
             body["chatid"] = group
@@ -406,7 +641,11 @@ class WeComClient:
             )
         else:
             sent = _json({"encrypt": encrypted})
-        return self.send(f"/wecom/{via}", query, sent.encode(), text)
+        posted = self.send(f"/wecom/{via}", query, sent.encode(), text)
+        if posted.status != 200 or not posted.answer:
+            return posted
+        callback = message if isinstance(message, Mapping) else {}
+        return replace(posted, reply=take_response(self.world, self.keys[via], via, callback, posted))
 
     def send(self, path: str, query: Mapping[str, str], sent: bytes, message: str = "") -> Posted:
         """Exactly these bytes, with the content type that WeCom's demo expects of nobody."""
@@ -418,13 +657,16 @@ class WeComClient:
             timeout=self.timeout_s,
             allow_redirects=False,
         )
-        return Posted(answer.status_code, answer.content, path, query, sent, message)
+        kind = answer.headers.get("Content-Type", "")
+        return Posted(answer.status_code, answer.content, path, query, sent, message, kind)
 
     def again(self, posted: Posted, *, afresh: bool = True) -> Posted:
         """The same message delivered once more, sealed and signed afresh, or (a replay) byte for byte."""
         if not afresh:
             return self.send(posted.path, posted.query, posted.sent, posted.message)
-        return self.post("app" if posted.path.endswith("app") else "bot", posted.message)
+        if posted.path.endswith("app"):
+            return self.post("app", posted.message)
+        return self.post("bot", json.loads(posted.message))
 
     def ask(self, via: Way, echo: str, *, skew_s: float = 0.0, signature: str | None = None) -> Posted:
         """What the console does when the address is saved: a sealed question that is answered with what is in it."""

@@ -1,19 +1,26 @@
-"""`/wecom/app` and `/wecom/bot`: what people say to the self-built app (XML) and to the smart robot (JSON)."""
+"""`/wecom/app` and `/wecom/bot`: what people say to the self-built app (XML) and to the smart robot (JSON), and the buttons
+they press."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from flask import Blueprint, Response, request
 
-from bot.platforms import wecom_app, wecom_robot, wecom_xml
+from bot.platforms import wecom_app, wecom_reply, wecom_robot, wecom_xml
 from bot.platforms.contract import Incoming
 from bot.platforms.wecom_crypto import Envelope, Forged
 from bot.web.alerts import MAX_BYTES, refusal
+from handlers.buttons import ForgedButton
+from handlers.desk import Outcome
+from handlers.document import Document
 from handlers.errors import PayloadError
-from handlers.texts import render
+from handlers.texts import Language, render
+
+Heard = TypeVar("Heard")
 
 SKEW_S = 600.0
 """WeCom names no age at which a callback is void, only that its time guards against replays."""
@@ -21,44 +28,82 @@ SKEW_S = 600.0
 _FORGED = "The signature does not match, its timestamp is more than ten minutes away, or the message cannot be opened."
 
 
+_FOREIGN = "This button was not made by Callboard."
+
+
 def blueprint(
     corp_id: str,
     app: Envelope | None,
     robot: Envelope | None,
     take_in: Callable[[Incoming], object],
+    carry_out: Callable[[Incoming], Outcome | None],
+    owe: Callable[[Incoming, Document, Language], None],
     clock: Callable[[], datetime],
+    language: Language,
 ) -> Blueprint:
-    """The routes exist always; where WeCom is not set up (no envelope) they say so."""
+    """The routes exist always; where WeCom is not set up (no envelope) they say so.
+
+    take_in    stores a message, to be carried out later
+    carry_out  does it at once, where the response has to show what became of it; raises ForgedButton
+    owe        says something in a message of its own
+    language   of the few words that are said to nobody in particular
+    """
     routes = Blueprint("wecom", __name__)
 
     def from_app(outer: bytes) -> Incoming | None:
         encrypted = wecom_xml.fields(outer.decode()).get("Encrypt", "")
         return wecom_app.decode(wecom_xml.fields(_opened(app, encrypted, clock())), corp_id)
 
-    def from_robot(outer: bytes) -> Incoming | None:
-        body = json.loads(outer)
-        encrypted = body.get("encrypt", body.get("Encrypt")) if isinstance(body, dict) else None
-        inner = _opened(robot, encrypted if isinstance(encrypted, str) else "", clock())
-        return wecom_robot.decode(json.loads(inner), corp_id, clock())
+    def from_robot(outer: bytes) -> tuple[object, Incoming | None]:
+        sealed = json.loads(outer)
+        encrypted = sealed.get("encrypt", sealed.get("Encrypt")) if isinstance(sealed, dict) else None
+        body = json.loads(_opened(robot, encrypted if isinstance(encrypted, str) else "", clock()))
+        return body, wecom_robot.decode(body, corp_id, clock())
 
-    def heard(decode: Callable[[bytes], Incoming | None]) -> Response:
-        """Takes the message in, then answers with nothing: what there is to say follows on its own."""
+    def app_heard(incoming: Incoming | None) -> str:
+        """Everything there is to say follows on its own; the response holds nothing."""
+        if incoming is not None and incoming.press is not None:
+            carry_out(incoming)
+        elif incoming is not None:
+            take_in(incoming)
+        return ""
+
+    def robot_heard(heard: tuple[object, Incoming | None]) -> str:
+        """Buttons are shown and changed in the response; other answers follow on their own."""
+        body, incoming = heard
+        if incoming is None:
+            stream_id = wecom_robot.stream_of(body)
+            if stream_id:
+                return answered(wecom_reply.ended(stream_id, language))
+            return answered(wecom_reply.welcome(language) if wecom_robot.entered(body) else None)
+        outcome = carry_out(incoming)
+        rest = wecom_reply.left_over(incoming, outcome)
+        if outcome is not None and rest is not None:
+            owe(incoming, rest, outcome.language)
+        return answered(wecom_reply.answer(incoming, outcome))
+
+    def answered(answer: Mapping[str, object] | None) -> str:
+        return wecom_reply.sealed(robot, answer, _parameter("nonce"), clock()) if robot and answer else ""
+
+    def callback(decode: Callable[[bytes], Heard], act: Callable[[Heard], str]) -> Response:
+        """What `act` says to what was decoded; a refusal for what WeCom did not send."""
         if request.content_length is not None and request.content_length > MAX_BYTES:
             return refusal(413, "The body is too large.")
         outer = request.get_data(cache=False)
         if len(outer) > MAX_BYTES:
             return refusal(413, "The body is too large.")
         try:
-            incoming = decode(outer)
+            decoded = decode(outer)
         except Forged:
             return refusal(401, _FORGED)
         except PayloadError as error:
             return refusal(400, f"{error.path}: {render(error.say, 'en')}", path=error.path)
         except (ValueError, RecursionError):
             return refusal(400, "The body is not what WeCom sends.")
-        if incoming is not None:
-            take_in(incoming)
-        return _text("")
+        try:
+            return _text(act(decoded))
+        except ForgedButton:
+            return refusal(403, _FOREIGN)
 
     def verified(envelope: Envelope | None) -> Response:
         """The answer to WeCom's question, when the address is saved there, whether we know token and key."""
@@ -77,7 +122,7 @@ def blueprint(
 
     @routes.post("/wecom/app")
     def app_message() -> Response:
-        return heard(from_app) if app else refusal(404, _NO_APP)
+        return callback(from_app, app_heard) if app else refusal(404, _NO_APP)
 
     @routes.get("/wecom/bot")
     def verify_robot() -> Response:
@@ -85,7 +130,7 @@ def blueprint(
 
     @routes.post("/wecom/bot")
     def robot_message() -> Response:
-        return heard(from_robot) if robot else refusal(404, _NO_ROBOT)
+        return callback(from_robot, robot_heard) if robot else refusal(404, _NO_ROBOT)
 
     return routes
 

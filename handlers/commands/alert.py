@@ -120,7 +120,7 @@ def refresh(ctx: Context, row: AlertRow) -> set[str]:
     for shown in deliveries.shown_in_chat(ctx.tx, row.id, ctx.now - SHOWN_FOR, MOST_SHOWN):
         kind, _colon, where = shown.lane.partition(":")
         place = people.conversation_by_id(ctx.tx, where) if kind == "chat" else None
-        if place is None or shown.receipt == ctx.handle:
+        if place is None or _message(shown.receipt) == _message(ctx.handle):
             continue
         language: Language = "en" if place.language == "en" else "zh" if place.language == "zh" else ctx.language
         there = replace(ctx, place=place, language=language)
@@ -139,6 +139,11 @@ def refresh(ctx: Context, row: AlertRow) -> set[str]:
             )
         )
     return outbox.owe(ctx.tx, rows)
+
+
+def _message(reference: str) -> str:
+    """The part of a platform's reference that stays the same as long as it is the same message."""
+    return reference.partition(" ")[0]
 
 
 def _document(ctx: Context, row: AlertRow) -> Document:
@@ -245,7 +250,9 @@ def resolve(ctx: Context, request: Request) -> Answers:
     to = targets(ctx.tx, row.group_id)
     ctx.wake |= outbox.owe(
         ctx.tx,
-        rules.cards(row.id, version, "resolved", row.severity, to, group.name if group else "", ctx.now),
+        rules.cards(
+            row.id, version, "resolved", row.severity, to, group.name if group else "", ctx.now, outbox.RECOVERY
+        ),
     )
     ctx.log("resolve", f"#{row.id} {row.title}")
     return _changed(ctx, row.id, _("Alert {number} is resolved: {title}", number=f"#{row.id}", title=row.title))

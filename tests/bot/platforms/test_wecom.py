@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
+from bot.markup.wecom_card import DONE
 from bot.platforms import wecom_app, wecom_robot
-from bot.platforms.contract import Incoming
-from bot.platforms.wecom import WeComCredentials, app_envelope, credentials, private, robot_envelope
+from bot.platforms.contract import Incoming, Press
+from bot.platforms.wecom import WeComCredentials, app_envelope, buttons, credentials, private, robot_envelope
 from bot.platforms.wecom_mention import without_mention
 from bot.platforms.wecom_people import user_of
 from bot.platforms.wecom_xml import fields
@@ -82,6 +83,7 @@ def test_a_message_to_the_robot_in_a_group() -> None:
         text="verify 123456",
         reply_url=RESPONSE,
         reply_until=NOW + timedelta(hours=1),
+        inline="buttons",
     )
 
 
@@ -180,9 +182,55 @@ def test_events_have_an_id_made_of_who_when_and_what() -> None:
     assert click() == click()
     assert len({click(), click(EventKey="me"), click(CreateTime="1700000001"), click(FromUserName="lisi")}) == 4
     assert app(MsgType="event", Event="subscribe", MsgId="-") is None
-    assert app(MsgType="event", Event="template_card_event", EventKey="ack", MsgId="-") is None
     assert robot(msgtype="event", event={"eventtype": "enter_chat"}) is None
     assert robot(msgtype="stream", stream={"id": "x"}) is None
+
+
+def click(**changes: str) -> Incoming | None:
+    values = {"EventKey": "to.ken", "TaskId": "cb-1-abc", "ResponseCode": "RC1", "CardType": "button_interaction"}
+    return app(
+        **{"MsgType": "event", "Event": "template_card_event", "MsgId": "-", "Content": "-", **values, **changes}
+    )
+
+
+def robot_click(**changes: Any) -> Incoming | None:
+    inner = {"card_type": "button_interaction", "event_key": "to.ken", "task_id": "cb-1", **changes}
+    inner = {name: value for name, value in inner.items() if value is not None}
+    event = {"eventtype": "template_card_event", "template_card_event": inner}
+    return robot(msgtype="event", text=None, event=event)
+
+
+def test_a_button_of_the_apps_card_is_known_by_its_card_and_a_code_that_works_once() -> None:
+    found = click()
+    assert found is not None
+    assert found.press == Press("to.ken", handle="cb-1-abc RC1")
+    assert (found.conversation, found.direct, found.text, found.inline) == ("wecom:ww01/app/zhangsan", True, "", "")
+    ids = {one.message_id for one in (click(), click(TaskId="x"), click(EventKey="y"), click(FromUserName="li")) if one}
+    assert len(ids) == 4
+    assert "to.ken" not in repr(found)
+
+
+@pytest.mark.parametrize("changes", [{"TaskId": "-"}, {"ResponseCode": "-"}, {"ResponseCode": "a b"}, {"TaskId": "任"}])
+def test_a_card_that_cannot_be_named_is_not_changed(changes: dict[str, str]) -> None:
+    found = click(**changes)
+    assert found is not None
+    assert found.press is not None
+    assert found.press.handle == ""
+
+
+def test_a_button_of_the_robots_card_wants_its_answer_in_the_response() -> None:
+    for found in (robot_click(), robot_click(event_key=None, eventkey="to.ken", task_id=None, taskid="cb-1")):
+        assert found is not None
+        assert found.press == Press("to.ken", handle="cb-1")
+        assert (found.conversation, found.inline, found.reply_url) == ("wecom:ww01/wrGROUP1", "always", RESPONSE)
+
+
+def test_the_button_that_does_nothing_is_no_press() -> None:
+    event = {"FromUserName": "zhangsan", "MsgType": "event", "Event": "template_card_event", "CreateTime": "1700000000"}
+    assert wecom_app.decode({**event, "EventKey": DONE, "TaskId": "t", "ResponseCode": "r"}, CORP) is None
+    assert robot_click(event_key=DONE) is None
+    with pytest.raises(PayloadError):
+        robot_click(event_key=None)
 
 
 @pytest.mark.parametrize("changes", [{"MsgType": "-"}, {"ToUserName": "ww02"}, {"MsgId": "-", "CreateTime": "-"}])
@@ -266,10 +314,16 @@ def test_what_is_configured_decides_what_speaks_and_hears() -> None:
     assert whole.app is not None
     assert whole.app.agent_id == 1000002
     assert private(whole) == {"wecom"}
+    assert (whole.app.hears, whole.robot, buttons(whole)) == (True, False, "press")
+    deaf = credentials(settings(**corp, **spoken))
+    assert deaf is not None
+    assert deaf.app is not None
+    assert (deaf.app.hears, buttons(deaf), buttons(None)) == (False, "", "")
     assert "the-secret" not in repr(whole)
     alone = credentials(settings(**corp, **robot_heard))
     assert alone is not None
     assert alone.app is None
+    assert buttons(alone) == "press"
     assert private(alone) == private(None) == frozenset()
     found = app_envelope(settings(**corp, **heard))
     assert found is not None

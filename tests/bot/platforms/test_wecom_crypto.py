@@ -49,10 +49,11 @@ def test_what_is_wrong_in_any_byte_is_refused(vector: dict[str, Any]) -> None:
 
 
 @named(VECTORS["positive"])
-def test_the_stand_in_seals_byte_for_byte_as_wecom_does(vector: dict[str, Any]) -> None:
+def test_we_and_the_stand_in_seal_byte_for_byte_as_wecom_does(vector: dict[str, Any]) -> None:
     keys = Keys(vector["token"], vector["encoding_aes_key"], vector["receiveid"])
     sealed = keys.encrypted(vector["msg"], random16=bytes.fromhex(vector["random16_hex"]))
     assert sealed == vector["encrypt"]
+    assert envelope(vector).sealed(vector["msg"], random16=bytes.fromhex(vector["random16_hex"])) == sealed
     assert keys.signature(vector["timestamp"], vector["nonce"], sealed) == vector["msg_signature"]
 
 
@@ -109,6 +110,7 @@ def test_what_is_sealed_comes_out_again_and_only_for_its_receiver(message: str, 
     sealed = keys.encrypted(message)
     ours = Envelope("token", aes_key(KEY), receiver)
     assert ours.opened(keys.signature("1", "2", sealed), "1", "2", sealed) == message
+    assert keys.opened(ours.sealed(message)) == message
     with pytest.raises(Forged):
         replace(ours, receiver=receiver + "x").opened(keys.signature("1", "2", sealed), "1", "2", sealed)
 

@@ -17,7 +17,7 @@ from bot.platforms.contract import Place, Speaker
 from bot.platforms.wecom import APP_MAX_BYTES, APP_MAX_PARTS, Remembered, WeComApp, WeComCredentials
 from bot.platforms.wecom_refusals import REFUSALS
 from bot.platforms.wecom_token import HOLD_OFF_S, AppTokens
-from handlers.document import Document, Items, Paragraph
+from handlers.document import Button, Document, Items, Paragraph
 from handlers.errors import DeliveryError
 from tests.bot.platforms.conftest import Answer, Vendor
 
@@ -88,7 +88,7 @@ def test_the_robot_answers_in_the_group_in_plain_json_without_a_token(vendor: Ve
 
 
 def test_the_app_writes_to_one_person(vendor: Vendor, mouth: Mouth) -> None:
-    assert mouth.say(IN_APP) == Receipt("M1")
+    assert mouth.say(IN_APP) == Receipt()
     assert paths(vendor) == [TOKEN, SEND]
     assert parse_qs(urlsplit(vendor.calls[0][0]).query) == {"corpid": ["ww01"], "corpsecret": ["SECRET"]}
     path, body, _ = vendor.calls[1]
@@ -116,7 +116,7 @@ def test_the_app_writes_to_one_person(vendor: Vendor, mouth: Mouth) -> None:
     ],
 )
 def test_where_no_answer_is_open_the_app_writes(vendor: Vendor, mouth: Mouth, place: Place) -> None:
-    assert mouth.say(place) == Receipt("M1")
+    assert mouth.say(place) == Receipt()
     assert paths(vendor) == [TOKEN, SEND]
 
 
@@ -129,7 +129,7 @@ def test_an_address_is_used_once(vendor: Vendor, mouth: Mouth) -> None:
 @pytest.mark.parametrize("code", [40058, 40035, 860000, "40058"])
 def test_an_address_that_was_used_gives_way_to_the_app(vendor: Vendor, mouth: Mouth, code: object) -> None:
     vendor.script[RESPOND] = [given(code)]
-    assert mouth.say(IN_GROUP) == Receipt("M1")
+    assert mouth.say(IN_GROUP) == Receipt()
     assert paths(vendor) == [RESPOND, TOKEN, SEND]
 
 
@@ -173,10 +173,19 @@ def test_what_may_be_better_later_is_not_said_elsewhere(
     assert paths(vendor) == [RESPOND, RESPOND]
 
 
+def test_the_app_writes_to_whose_chat_it_is(vendor: Vendor, mouth: Mouth) -> None:
+    vendor.script[SEND] = [CARD_SENT]
+    other = "wecom:ww01/lisi"
+    assert mouth.say(replace(IN_APP, person=other), QUESTION) == Receipt("k1 RC0")
+    group = replace(IN_GROUP, person=other, reply_url="")
+    assert mouth.say(group, QUESTION, key="k2") == Receipt(), "not where the conversation is"
+    assert [body["touser"] for body in vendor.asked(SEND)] == ["zhangsan", "lisi"]
+
+
 @pytest.mark.parametrize("code", [40014, 42001, "42001"])
 def test_a_worn_token_is_renewed_once(vendor: Vendor, mouth: Mouth, code: object) -> None:
     vendor.script[SEND] = [given(code), SENT]
-    assert mouth.say(IN_APP) == Receipt("M1")
+    assert mouth.say(IN_APP) == Receipt()
     assert paths(vendor) == [TOKEN, SEND, TOKEN, SEND]
     assert [parse_qs(urlsplit(path).query)["access_token"] for path, _, _ in vendor.calls if SEND in path] == [
         ["t1"],
@@ -210,7 +219,7 @@ def test_wrong_credentials_are_not_asked_with_again_and_again(vendor: Vendor, mo
     assert paths(vendor) == [TOKEN]
     mouth.at_s += HOLD_OFF_S
     vendor.script[TOKEN] = [token("t1")]
-    assert mouth.say(IN_APP) == Receipt("M1")
+    assert mouth.say(IN_APP) == Receipt()
 
 
 @pytest.mark.parametrize(
@@ -236,7 +245,7 @@ def test_without_a_token_nothing_was_sent_and_it_is_tried_again(
     assert (caught.value.reason, caught.value.permanent, caught.value.unknown) == (reason, False, False)
     assert "SECRET" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
     vendor.script[TOKEN] = [token("t1")]
-    assert mouth.say(IN_APP) == Receipt("M1")
+    assert mouth.say(IN_APP) == Receipt()
 
 
 @pytest.mark.parametrize(
@@ -347,3 +356,168 @@ def test_only_the_last_things_are_remembered() -> None:
 def test_what_the_tokens_show_is_no_secret() -> None:
     shown: Any = AppTokens("ww01", "SECRET")
     assert "SECRET" not in repr(shown)
+
+
+UPDATE = "/cgi-bin/message/update_template_card"
+YES = Button("Yes", "yes", "danger", token="to.yes")
+NO = Button("No", "no", token="to.no")
+QUESTION = Document("Remove Ann?", (Paragraph("Reply yes or no within 2 minutes."),), buttons=(YES, NO))
+CARD_SENT: Answer = (200, {"errcode": 0, "errmsg": "ok", "msgid": "M2", "response_code": "RC0"})
+CHANGED: Answer = (200, {"errcode": 0, "errmsg": "ok", "invaliduser": []})
+
+
+def cards(vendor: Vendor) -> list[dict[str, Any]]:
+    return [body["template_card"] for body in vendor.asked(SEND) if body["msgtype"] == "template_card"]
+
+
+def test_an_answer_with_buttons_is_one_card_where_its_words_fit(vendor: Vendor, mouth: Mouth) -> None:
+    vendor.script[SEND] = [CARD_SENT]
+    assert mouth.say(IN_APP, QUESTION) == Receipt("k1 RC0")
+    [body] = vendor.asked(SEND)
+    assert body == {
+        "touser": "zhangsan",
+        "msgtype": "template_card",
+        "agentid": 7,
+        "enable_id_trans": 0,
+        "enable_duplicate_check": 0,
+        "template_card": {
+            "card_type": "button_interaction",
+            "main_title": {"title": "Remove Ann?"},
+            "sub_title_text": "Reply yes or no within 2 minutes.",
+            "task_id": "k1",
+            "button_list": [
+                {"text": "Yes", "style": 3, "key": "to.yes"},
+                {"text": "No", "style": 2, "key": "to.no"},
+            ],
+        },
+    }
+
+
+def test_longer_words_go_before_the_card_and_are_not_said_twice(vendor: Vendor, mouth: Mouth) -> None:
+    vendor.script[SEND] = [SENT, given(-1), CARD_SENT]
+    long = replace(QUESTION, blocks=(Paragraph("word " * 100),))
+    with pytest.raises(DeliveryError):
+        mouth.say(IN_APP, long)
+    assert mouth.say(IN_APP, long) == Receipt("k1 RC0")
+    assert [body["msgtype"] for body in vendor.asked(SEND)] == ["markdown", "template_card", "template_card"]
+    assert all("sub_title_text" not in card for card in cards(vendor))
+
+
+@pytest.mark.parametrize("code", [40058, 40008, 999999])
+def test_a_card_that_is_refused_leaves_the_words(vendor: Vendor, mouth: Mouth, code: int) -> None:
+    vendor.script[SEND] = [given(code), SENT, SENT, given(code)]
+    assert mouth.say(IN_APP, QUESTION) == Receipt()
+    long = replace(QUESTION, blocks=(Paragraph("word " * 100),))
+    assert mouth.say(IN_APP, long, key="k2") == Receipt()
+    assert [body["msgtype"] for body in vendor.asked(SEND)] == [
+        "template_card",
+        "markdown",
+        "markdown",
+        "template_card",
+    ]
+
+
+@pytest.mark.parametrize("code", [81013, 60020, 48002])
+def test_a_card_that_nobody_could_be_sent_is_a_failure(vendor: Vendor, mouth: Mouth, code: int) -> None:
+    vendor.script[SEND] = [given(code)]
+    with pytest.raises(DeliveryError) as caught:
+        mouth.say(IN_APP, QUESTION)
+    assert caught.value.reason == REFUSALS[code].reason
+    assert len(vendor.asked(SEND)) == 1
+
+
+def test_without_callbacks_there_are_no_buttons_only_words(vendor: Vendor, mouth: Mouth) -> None:
+    deaf = WeComCredentials("ww01", WeComApp(7, AppTokens("ww01", "SECRET"), hears=False))
+    speaker = replace(mouth.speaker, credentials=deaf)
+    assert PLATFORMS["wecom"].say(QUESTION, "en", IN_APP, speaker) == Receipt()
+    assert [body["msgtype"] for body in vendor.asked(SEND)] == ["markdown"]
+
+
+def test_in_a_group_a_later_answer_has_words_only(vendor: Vendor, mouth: Mouth) -> None:
+    mouth.say(IN_GROUP, QUESTION)
+    [body] = vendor.asked(RESPOND)
+    assert body["msgtype"] == "markdown"
+    assert "Reply yes or no" in body["markdown"]["content"]
+
+
+def change(code: str = "RC1") -> Place:
+    return replace(IN_APP, replaces=f"k0 {code}")
+
+
+def test_an_answer_takes_the_place_of_the_card(vendor: Vendor, mouth: Mouth) -> None:
+    vendor.script[UPDATE] = [CHANGED]
+    assert mouth.say(change(), Document("Ann is removed.")) == Receipt()
+    [body] = vendor.asked(UPDATE)
+    assert body == {
+        "userids": ["zhangsan"],
+        "agentid": 7,
+        "response_code": "RC1",
+        "template_card": {
+            "card_type": "button_interaction",
+            "main_title": {"title": "Ann is removed."},
+            "button_list": [{"text": "Done", "style": 2, "key": "-"}],
+            "replace_text": "Done",
+        },
+    }
+    assert vendor.asked(SEND) == []
+
+
+def test_what_has_no_room_on_the_changed_card_is_a_message_behind_it(vendor: Vendor, mouth: Mouth) -> None:
+    vendor.script[UPDATE] = [CHANGED]
+    vendor.script[SEND] = [given(-1), SENT]
+    long = Document("Ann is removed.", (Paragraph("word " * 100),))
+    with pytest.raises(DeliveryError):
+        mouth.say(change(), long)
+    mouth.say(change(), long)
+    assert len(vendor.asked(UPDATE)) == 1
+    [card] = [body["template_card"] for body in vendor.asked(UPDATE)]
+    assert len(card["sub_title_text"]) <= 160
+    assert [body["msgtype"] for body in vendor.asked(SEND)] == ["markdown", "markdown"]
+    vendor.calls.clear()
+    mouth.say(change("RC2"), replace(long, number=42, buttons=(YES,)), key="k2")
+    assert vendor.asked(SEND) == [], "the card of an alert is a summary"
+
+
+@pytest.mark.parametrize(
+    "answer", [given(40058), given(42017), given(999999), (200, {"errcode": 0, "invaliduser": ["zhangsan"]})]
+)
+def test_a_card_that_cannot_be_changed_gives_way_to_a_message_once(
+    vendor: Vendor, mouth: Mouth, answer: Answer
+) -> None:
+    vendor.script[UPDATE] = [answer]
+    vendor.script[SEND] = [given(-1), CARD_SENT]
+    with pytest.raises(DeliveryError):
+        mouth.say(change(), QUESTION)
+    assert mouth.say(change(), QUESTION) == Receipt("k1 RC0")
+    assert mouth.say(change(), QUESTION, key="k2") == Receipt(), (
+        "the newer message shows it, and is changed from then on"
+    )
+    assert (len(vendor.asked(UPDATE)), len(vendor.asked(SEND))) == (1, 2)
+
+
+def test_a_code_is_used_once(vendor: Vendor, mouth: Mouth) -> None:
+    vendor.script[UPDATE] = [CHANGED]
+    vendor.script[SEND] = [CARD_SENT]
+    mouth.say(change(), QUESTION)
+    assert mouth.say(change(), QUESTION, key="k2") == Receipt("k2 RC0")
+    assert len(vendor.asked(UPDATE)) == 1
+
+
+def test_what_is_no_card_of_the_app_is_not_changed(vendor: Vendor, mouth: Mouth) -> None:
+    for replaces in ("M1", "cb-of-the-robot"):
+        mouth.say(replace(IN_APP, replaces=replaces), key=replaces)
+    assert vendor.asked(UPDATE) == []
+    assert len(vendor.asked(SEND)) == 2
+
+
+def test_a_worn_token_is_renewed_once_for_a_change_as_well(vendor: Vendor, mouth: Mouth) -> None:
+    vendor.script[UPDATE] = [given(42001), CHANGED]
+    mouth.say(change(), QUESTION)
+    assert paths(vendor) == [TOKEN, UPDATE, TOKEN, UPDATE]
+    vendor.calls.clear()
+    vendor.script[UPDATE] = [given(40014)]
+    with pytest.raises(DeliveryError) as caught:
+        mouth.say(change("RC2"), QUESTION, key="k2")
+    assert caught.value.reason == "no_token"
+    assert paths(vendor) == [UPDATE, TOKEN, UPDATE]
+    assert "RC2" not in f"{caught.value} {caught.value!r}"

@@ -12,7 +12,7 @@ import hmac
 from typing import Any
 
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
-from bot.channels.fit import fitted
+from bot.channels.fit import cleaned, fitted
 from bot.http import HttpReply, Unreachable, encoded
 from bot.markup.dingtalk import escape, markdown
 from bot.markup.plain import cut, one_line, outline, unmentioned
@@ -42,7 +42,9 @@ SIGN = dead("sign", _("DingTalk refused the signature: copy the robot's secret (
 ADDRESS = dead("ip", _("DingTalk does not accept this server's address: add it in the robot's security settings."))
 SECURITY = dead("security", _("The robot's security settings in DingTalk refuse the message; please check them."))
 CLOCK = Refusal("clock", _("DingTalk refused the time of the message: the clock of this server is wrong."))
-TOO_FAST = temporary("rate_limited", _("DingTalk takes no more messages for this robot at the moment."))
+TOO_FAST = temporary("rate_limited", _("DingTalk takes no more messages for this robot at the moment."), 600.0)
+"""The robot is punished with ten minutes of silence. Trying sooner, as after other temporary refusals, can prolong it."""
+
 TOO_LONG = Refusal("too_long", _("The message was too long for DingTalk."))
 FORM = Refusal("form", _("DingTalk did not accept the form of the message."))
 CONTENT = Refusal("content", _("DingTalk considers the content of the message unsafe."))
@@ -91,6 +93,14 @@ def card(message: Message, keyword: str) -> dict[str, Any]:
 
     limit = PLAIN_MAX_BYTES if message.plain else BODY_MAX_BYTES
     return drawn(fitted(message.document, message.language, limit, lambda document: len(encoded(drawn(document)))))
+
+
+def fill(message: Message, outside: Outside) -> float:
+    """The part of its limit that the message takes when nothing of it is cut."""
+    document = cleaned(message.document)
+    if message.plain:
+        return len(encoded(_plain(document, message, outside.keyword))) / PLAIN_MAX_BYTES
+    return len(encoded(_rich(document, message, outside.keyword))) / BODY_MAX_BYTES
 
 
 def _rich(document: Document, message: Message, keyword: str) -> dict[str, Any]:
@@ -170,4 +180,4 @@ def send(message: Message, target: Target, outside: Outside) -> Receipt:
     return Receipt()
 
 
-CHANNEL = Channel("dingtalk", send, budgets=(Throttle(18, 61.0),))
+CHANNEL = Channel("dingtalk", send, budgets=(Throttle(18, 61.0),), fill=fill)

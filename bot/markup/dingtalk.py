@@ -180,14 +180,27 @@ def markdown(document: Document, *, keyword: str = "", limit_bytes: int = TEXT_M
     mark = "" if alone else "### "  # one sentence needs no heading
     text = mark + " ".join(part for part in (DOTS[document.tone], heading) if part)
 
+    below, _whole = _below(document, limit_bytes - size(text), limit_bytes)
+    return title, text + below
+
+
+def inside(document: Document, limit_bytes: int) -> tuple[str, bool]:
+    """What a card says below a heading that it shows by itself, at most `limit_bytes`; whether that is all."""
+    text, whole = _below(document, limit_bytes, limit_bytes)
+    return text.strip(), whole
+
+
+def _below(document: Document, room: int, limit_bytes: int) -> tuple[str, bool]:
+    """Everything below the heading in at most `room` bytes, and whether nothing had to be left out."""
     tail = "".join(map(_link, document.links[:LINKS_MAX]))
     tail = "\n" + tail if tail else ""
     if str(document.footer):
         tail += "\n\n> " + escape(cut(str(document.footer), 300))
-    if size(tail) > limit_bytes // 2:
+    whole = size(tail) <= limit_bytes // 2
+    if not whole:
         tail = ""
-
-    room = limit_bytes - size(text) - size(tail)
+    room -= size(tail)
+    text = ""
     for block in document.blocks:
         for piece in _pieces(block):
             rendered = piece.rendered(piece.text) if len(piece.text) <= limit_bytes else None
@@ -195,8 +208,8 @@ def markdown(document: Document, *, keyword: str = "", limit_bytes: int = TEXT_M
                 text += rendered
                 room -= size(rendered) - 2
                 continue
-            return title, text + _shortened(piece, room) + tail
-    return title, text + tail
+            return text + _shortened(piece, room) + tail, False
+    return text + tail, whole
 
 
 def _shortened(piece: _Piece, room: int) -> str:

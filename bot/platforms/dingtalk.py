@@ -16,21 +16,37 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from bot.channels.contract import Receipt
 from bot.http import HttpReply, Unreachable
-from bot.markup.dingtalk import markdown
-from bot.markup.plain import clean
+from bot.markup.dingtalk import escape, markdown
+from bot.markup.plain import clean, cut
+from bot.platforms import dingtalk_cards
 from bot.platforms.access_token import AccessTokens
 from bot.platforms.contract import Incoming, Place, Platform, Speaker
+from bot.platforms.dingtalk_app import (
+    Cards,
+    DingTalkCredentials,
+    ask,
+    buttons,
+    cards_of,
+    code_of,
+    group_of,
+    id_of,
+    person_of,
+    plain,
+    staff_of,
+)
 from bot.platforms.dingtalk_refusals import api_refusal, no_answer, session_refusal, unreachable
 from bot.settings import Settings
-from handlers.document import Document, localize
+from handlers.buttons import PAGE
+from handlers.document import Document, Link, localize
 from handlers.errors import DeliveryError, PayloadError
 from handlers.texts import Language, _
 from handlers.urls import safe_url
@@ -50,20 +66,13 @@ SESSION_MARGIN = timedelta(seconds=30)
 
 TEXT_MAX_CHARS = 20_000
 NAME_MAX_CHARS = 128
-ID_MAX_CHARS = 256
+LINK_BUTTONS = 5
+LABEL_CHARS = 20
+
+log = logging.getLogger(__name__)
 
 _BLANKS = "\u200b\u200c\u200d\u2060\ufeff"
-_ID = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}")
 _LEADING_MENTION = re.compile(r"(?:@\S+\s*)+")
-
-
-@dataclass(frozen=True, slots=True)
-class DingTalkCredentials:
-    """The app that speaks. `client_id` is also the robot's code."""
-
-    client_id: str
-    client_secret: str = field(repr=False)
-    tokens: AccessTokens = field(repr=False)
 
 
 def credentials(settings: Settings) -> DingTalkCredentials | None:
@@ -71,7 +80,7 @@ def credentials(settings: Settings) -> DingTalkCredentials | None:
     if not settings.dingtalk_client_id:
         return None
     client_id, secret = settings.dingtalk_client_id, settings.dingtalk_client_secret
-    return DingTalkCredentials(client_id, secret, AccessTokens(client_id, secret))
+    return DingTalkCredentials(client_id, secret, AccessTokens(client_id, secret), cards_of(settings))
 
 
 # ---- callbacks in
@@ -122,22 +131,22 @@ def decode(body: Mapping[str, object]) -> Incoming | None:
     if ("errorCode" in body or "errCode" in body) and "text" not in body and "content" not in body:
         return None
 
-    direct = _plain(body.get("conversationType")) == "1"
+    direct = plain(body.get("conversationType")) == "1"
     robot = body.get("chatbotUserId")
     # Only people of the robot's own organisation have a staff id, so its corp id stands in for a missing sender's.
-    corp = _optional_id(body.get("senderCorpId")) or _optional_id(body.get("chatbotCorpId"))
+    corp = id_of(body.get("senderCorpId")) or id_of(body.get("chatbotCorpId"))
     text = _text(body)
     if not direct and body.get("msgtype") == "richText":
         text = _LEADING_MENTION.sub("", text, count=1) if text.startswith("@") else text
     return Incoming(
         platform="dingtalk",
         message_id=_needed_id(body, "msgId"),
-        person=_person(corp, body.get("senderStaffId")),
+        person=person_of(corp, body.get("senderStaffId")),
         name=_words(body.get("senderNick"), NAME_MAX_CHARS),
         conversation=f"dingtalk:{_needed_id(body, 'conversationId')}",
         direct=direct,
         text=text,
-        addressed=direct or _plain(body.get("isInAtList")).lower() != "false",
+        addressed=direct or plain(body.get("isInAtList")).lower() != "false",
         title=_words(body.get("conversationTitle"), NAME_MAX_CHARS),
         mentions=_mentions(body.get("atUsers"), corp, robot),
         reply_url=_session_url(body.get("sessionWebhook")),
@@ -145,32 +154,11 @@ def decode(body: Mapping[str, object]) -> Incoming | None:
     )
 
 
-def _plain(value: object) -> str:
-    """A string or number as text; DingTalk documents strings and sends numbers, and the other way round."""
-    if isinstance(value, int):
-        return str(value) if abs(value) < 10**18 else ""
-    return value.strip() if isinstance(value, str) else ""
-
-
 def _needed_id(body: Mapping[str, object], name: str) -> str:
-    found = _optional_id(body.get(name))
+    found = id_of(body.get(name))
     if not found:
         raise PayloadError(f"$.{name}", _("an id of at most 256 characters is expected"))
     return found
-
-
-def _optional_id(value: object) -> str:
-    """The id when it is one, else ""."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return ""
-    text = _plain(value)
-    return text if _ID.fullmatch(text) else ""
-
-
-def _person(corp: str, staff_id: object) -> str:
-    """`dingtalk:corp/staff`; "" for people outside the organisation, whom DingTalk gives no staff id."""
-    staff = _optional_id(staff_id)
-    return f"dingtalk:{corp}/{staff}" if corp and staff and "/" not in corp else ""
 
 
 def _words(value: object, max_chars: int) -> str:
@@ -203,7 +191,7 @@ def _mentions(users: object, corp: str, robot: object) -> tuple[tuple[str, str],
     found: dict[str, str] = {}
     for user in users if isinstance(users, list) else ():
         if isinstance(user, Mapping) and (not robot or user.get("dingtalkId") != robot):
-            person = _person(corp, user.get("staffId"))
+            person = person_of(corp, user.get("staffId"))
             if person:
                 found[person] = ""
     return tuple(found.items())
@@ -220,7 +208,7 @@ def _session_url(url: object) -> str:
 
 def _moment(epoch_ms: object) -> datetime | None:
     """The time of epoch milliseconds, given as a number or as text; None for anything else."""
-    text = _plain(epoch_ms)
+    text = plain(epoch_ms)
     if not text.isascii() or not text.isdigit() or len(text) > 14:
         return None
     return datetime.fromtimestamp(int(text) / 1000, UTC)
@@ -230,33 +218,97 @@ def _moment(epoch_ms: object) -> datetime | None:
 
 
 def say(document: Document, language: Language, place: Place, speaker: Speaker) -> Receipt:
+    """Shows the document as an interactive card where it has buttons, or takes the place of a card; else says it in words.
+
+    The reference is that of the card: words cannot be changed later. A card that DingTalk does not take becomes words, which
+    say what can be typed instead of pressing.
+    """
+    document = localize(document, language)
+    app = speaker.credentials
+    if isinstance(app, DingTalkCredentials) and app.cards is not None:
+        receipt = _as_card(document, place, app, app.cards, speaker)
+        if receipt is not None:
+            return receipt
+    return _in_words(document, place, speaker)
+
+
+def _as_card(
+    document: Document, place: Place, app: DingTalkCredentials, cards: Cards, speaker: Speaker
+) -> Receipt | None:
+    """None when it is to be said in words."""
+    values, whole = dingtalk_cards.variables(document)
+    if dingtalk_cards.is_card(place.replaces):
+        try:
+            dingtalk_cards.update(values, place.replaces, app, speaker)
+        except DeliveryError as error:
+            if not error.permanent:
+                raise
+            log.info("DingTalk did not change a card (%s); a new message says it", error.reason)
+        else:
+            return Receipt(place.replaces)
+    if values["status"] != "open":
+        return None
+    if not whole:
+        _in_words(replace(document, buttons=()), place, speaker)
+    track = dingtalk_cards.track_of(speaker.key)
+    try:
+        dingtalk_cards.deliver(values, track, place, app, cards, speaker)
+    except DeliveryError as error:
+        if whole and not error.permanent:
+            raise
+        log.warning("DingTalk showed no card, only words: %s", error)
+        return None if whole else Receipt()
+    return Receipt(track)
+
+
+def _in_words(document: Document, place: Place, speaker: Speaker) -> Receipt:
     """Posts the document through the session address while there is one, else through the app's API.
 
     A session that has ended, is throttled or has used up its quota gives way to the API within this call. Nothing is
     tried twice whose outcome is unknown.
     """
-    title, text = markdown(localize(document, language))
+    links, document = _buttons(document)
+    title, text = markdown(document)
     lasts = place.reply_until is None or place.reply_until - SESSION_MARGIN > speaker.now
     if place.conversation and place.reply_url and lasts and _session_url(place.reply_url):
         try:
-            return _say_in_session(title, text, place, speaker)
+            return _say_in_session(title, text, links, place, speaker)
         except DeliveryError as error:
             other_way = isinstance(speaker.credentials, DingTalkCredentials) and bool(_address(place))
             if error.reason not in ("session_over", "rate_limited", "quota") or not other_way:
                 raise
-    return _say_as_app(title, text, place, speaker)
+    return _say_as_app(title, text, links, place, speaker)
+
+
+def _buttons(document: Document) -> tuple[tuple[Link, ...], Document]:
+    """Links to our page that asks again, to be drawn as buttons, and the document with the others."""
+    ours = tuple(one for one in document.links if PAGE in one.url and safe_url(one.url))
+    if not 1 <= len(ours) <= LINK_BUTTONS:
+        return (), document
+    return ours, replace(document, links=tuple(one for one in document.links if one not in ours))
+
+
+def _label(link: Link) -> str:
+    return escape(cut(str(link.label), LABEL_CHARS), bold=True)
 
 
 def _address(place: Place) -> dict[str, object]:
     """Where the API is to send; empty when the place names nobody it could reach."""
-    if place.conversation and not place.direct:
-        return {"openConversationId": place.conversation.removeprefix("dingtalk:")}
-    staff_id = place.person.removeprefix("dingtalk:").partition("/")[2]
-    return {"userIds": [staff_id]} if staff_id else {}
+    group, staff = group_of(place), staff_of(place)
+    if group:
+        return {"openConversationId": group}
+    return {"userIds": [staff]} if staff else {}
 
 
-def _say_in_session(title: str, text: str, place: Place, speaker: Speaker) -> Receipt:
+def _say_in_session(title: str, text: str, links: tuple[Link, ...], place: Place, speaker: Speaker) -> Receipt:
     message: dict[str, object] = {"msgtype": "markdown", "markdown": {"title": title, "text": text}}
+    if len(links) == 1:
+        single = {"singleTitle": _label(links[0]), "singleURL": links[0].url}
+        message = {"msgtype": "actionCard", "actionCard": {"title": title, "text": text, **single}}
+    elif links:
+        buttons = [{"title": _label(link), "actionURL": link.url} for link in links]
+        card = {"title": title, "text": text, "btnOrientation": "0", "btns": buttons}
+        message = {"msgtype": "actionCard", "actionCard": card}
     if speaker.key:
         message["msgUuid"] = speaker.key
     try:
@@ -272,7 +324,7 @@ def _say_in_session(title: str, text: str, place: Place, speaker: Speaker) -> Re
     return Receipt()
 
 
-def _say_as_app(title: str, text: str, place: Place, speaker: Speaker) -> Receipt:
+def _say_as_app(title: str, text: str, links: tuple[Link, ...], place: Place, speaker: Speaker) -> Receipt:
     app, address = speaker.credentials, _address(place)
     if not isinstance(app, DingTalkCredentials):
         raise DeliveryError("not_configured", _("The DingTalk app is not configured."), permanent=True)
@@ -280,38 +332,27 @@ def _say_as_app(title: str, text: str, place: Place, speaker: Speaker) -> Receip
         raise DeliveryError(
             "no_recipient", _("DingTalk did not say who this person is, so nothing can be sent there."), permanent=True
         )
+    kind, more = "sampleMarkdown", {}
+    if len(links) == 1:
+        kind, more = "sampleActionCard", {"singleTitle": _label(links[0]), "singleURL": links[0].url}
+    elif links:
+        kind = f"sampleActionCard{len(links)}"
+        for at, link in enumerate(links, 1):
+            more |= {f"actionTitle{at}": _label(link), f"actionURL{at}": link.url}
     message = {
         "robotCode": app.client_id,
         **address,
-        "msgKey": "sampleMarkdown",
-        "msgParam": json.dumps({"title": title, "text": text}, ensure_ascii=False),
+        "msgKey": kind,
+        "msgParam": json.dumps({"title": title, "text": text, **more}, ensure_ascii=False),
     }
-    token = app.tokens.get(speaker.http)
-    reply = _call(message, token, speaker)
-    if _code(reply) == "InvalidAuthentication":
-        app.tokens.drop(token)
-        reply = _call(message, app.tokens.get(speaker.http), speaker)
-    return _receipt(reply)
-
-
-def _call(message: Mapping[str, object], token: str, speaker: Speaker) -> HttpReply:
     url = GROUP_URL if "openConversationId" in message else DIRECT_URL
-    try:
-        return speaker.http.post(url, json=message, headers={"x-acs-dingtalk-access-token": token})
-    except Unreachable as error:
-        raise unreachable(error) from error
+    _taken(ask("POST", url, message, app, speaker.http))
+    return Receipt()
 
 
-def _code(reply: HttpReply) -> str:
-    """The code of a refusal, "" where the answer has none."""
-    body = reply.json()
-    code = body.get("code") if isinstance(body, Mapping) else None
-    return code if isinstance(code, str) else ""
-
-
-def _receipt(reply: HttpReply) -> Receipt:
-    """What the API gave back, or the DeliveryError it amounts to. HTTP 200 also comes with people who got nothing."""
-    code, body = _code(reply), reply.json()
+def _taken(reply: HttpReply) -> None:
+    """Raises the DeliveryError that the answer amounts to. HTTP 200 also comes with people who got nothing."""
+    code, body = code_of(reply), reply.json()
     if code:
         raise api_refusal(code, reply.status)
     if not isinstance(body, Mapping):
@@ -323,13 +364,12 @@ def _receipt(reply: HttpReply) -> Receipt:
     query_key = body.get("processQueryKey")
     if reply.status != 200 or not isinstance(query_key, str) or not query_key:
         raise no_answer(reply)
-    return Receipt(query_key)
 
 
 def _number(value: object) -> int | None:
     """An `errcode`, which is a number in practice and a string in the official sample."""
-    text = _plain(value)
+    text = plain(value)
     return int(text) if re.fullmatch(r"-?[0-9]{1,9}", text) else None
 
 
-PLATFORM = Platform(name="dingtalk", say=say)
+PLATFORM = Platform(name="dingtalk", say=say, buttons=buttons)

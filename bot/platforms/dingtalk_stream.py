@@ -36,6 +36,7 @@ from bot.platforms.backoff import backoff_s
 VENDOR = "https://api.dingtalk.com"
 OPEN_URL = f"{VENDOR}/v1.0/gateway/connections/open"
 BOT_TOPIC = "/v1.0/im/bot/messages/get"
+CARD_TOPIC = "/v1.0/card/instances/callback"
 
 SILENCE_S = 300.0
 """The server says something every 20 to 30 s; a connection without a frame for this long is dead, open or not."""
@@ -48,6 +49,7 @@ CLOSE_TIMEOUT_S = 1.0
 BEAT_S = 5.0
 
 TakeIn = Callable[[Mapping[str, Any]], None]
+Pressed = Callable[[Mapping[str, Any], str], Mapping[str, Any]]
 
 # Both would print tickets, and whole messages. What is worth knowing is logged here, in our own words.
 _MUTED = logging.getLogger("dingtalk_stream.muted")
@@ -64,6 +66,8 @@ class StreamRunner:
 
     take_in    stores one message body (the same as in HTTP mode) durably, or raises; called by one thread, in the order
                of arrival, never in the thread that answers pings
+    pressed    carries out one card callback, given the id of its frame, and gives what DingTalk is answered: within two
+               seconds, so none waits for messages; None: cards are not subscribed to
     api_url    `https://api.dingtalk.com` or what stands in for it
     clock      aware, UTC; for `last_frame_at`
     wait_s     seconds to wait after n failures in a row
@@ -83,10 +87,12 @@ class StreamRunner:
         wait_s: Callable[[int], float] = backoff_s,
         silence_s: float = SILENCE_S,
         beat: Callable[[], None] = lambda: None,
+        pressed: Pressed | None = None,
     ) -> None:
         self._client_id = client_id
         self._client_secret = client_secret
         self._take_in = take_in
+        self._pressed = pressed
         self._api_url = api_url
         self._http = Http({VENDOR: api_url})
         self._clock = clock
@@ -102,6 +108,10 @@ class StreamRunner:
 
     def __repr__(self) -> str:
         return f"StreamRunner({self._client_id!r})"
+
+    @property
+    def _topics(self) -> tuple[str, ...]:
+        return (BOT_TOPIC,) if self._pressed is None else (BOT_TOPIC, CARD_TOPIC)
 
     # ---- from other threads
 
@@ -169,13 +179,14 @@ class StreamRunner:
             return
         # One thread: messages are stored in the order in which people wrote them.
         storing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dingtalk-take-in")
+        pressing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="dingtalk-press")
         beating = asyncio.create_task(self._keep_beating())
         failures = 0
         try:
             while not stop.is_set():
                 began, ended_well = time.monotonic(), False
                 try:
-                    ended_well = await self._connection(stop, storing)
+                    ended_well = await self._connection(stop, storing, pressing)
                 except _Refused as error:
                     self._log.warning("DingTalk Stream: %s", error)
                 except Exception as error:
@@ -190,13 +201,14 @@ class StreamRunner:
         finally:
             beating.cancel()
             storing.shutdown(wait=False)
+            pressing.shutdown(wait=False)
 
     async def _keep_beating(self) -> None:
         while True:
             self._beat()
             await asyncio.sleep(BEAT_S)
 
-    async def _connection(self, stop: asyncio.Event, storing: ThreadPoolExecutor) -> bool:
+    async def _connection(self, stop: asyncio.Event, storing: ThreadPoolExecutor, pressing: ThreadPoolExecutor) -> bool:
         """One connection from its opening to its end. True when the server ended it in good order, or we did."""
         opening = asyncio.ensure_future(_in_daemon_thread(self._open))
         await _first_of(stop.wait(), asyncio.wait((opening,)))
@@ -213,7 +225,10 @@ class StreamRunner:
         ) as socket:
             self._connected = True
             self._log.info("DingTalk Stream is connected")
-            client = _Client(self._client_id, self._client_secret, socket, _Inbox(self._take_in, storing, self._log))
+            client = _Client(self._client_id, self._client_secret, socket)
+            client.register_callback_handler(BOT_TOPIC, _Inbox(self._take_in, storing))
+            if self._pressed is not None:
+                client.register_callback_handler(CARD_TOPIC, _Presses(self._pressed, pressing))
             return await self._listen(socket, client, stop)
 
     def _open(self) -> str:
@@ -224,7 +239,7 @@ class StreamRunner:
                 json={
                     "clientId": self._client_id,
                     "clientSecret": self._client_secret,
-                    "subscriptions": [{"type": "CALLBACK", "topic": BOT_TOPIC}],
+                    "subscriptions": [{"type": "CALLBACK", "topic": topic} for topic in self._topics],
                     "ua": f"dingtalk-sdk-python/v{VERSION_STRING}-union",
                     "localIp": "127.0.0.1",
                 },
@@ -300,10 +315,9 @@ class StreamRunner:
 class _Client(dingtalk_stream.DingTalkStreamClient):  # type: ignore[misc]  # the package has no types
     """The package's routing of frames, bound to one connection."""
 
-    def __init__(self, client_id: str, client_secret: str, socket: ClientConnection, inbox: _Inbox) -> None:
+    def __init__(self, client_id: str, client_secret: str, socket: ClientConnection) -> None:
         super().__init__(dingtalk_stream.Credential(client_id, client_secret), _MUTED)
         self.websocket = socket
-        self.register_callback_handler(BOT_TOPIC, inbox)
         self.event_handler = _Events()
 
     async def route_message(self, json_message: Mapping[str, Any]) -> Any:
@@ -324,18 +338,34 @@ class _Client(dingtalk_stream.DingTalkStreamClient):  # type: ignore[misc]  # th
 class _Inbox(dingtalk_stream.CallbackHandler):  # type: ignore[misc]  # the package has no types
     """Messages of the robot: stored, then acknowledged. When storing fails, nothing is, and they come again."""
 
-    def __init__(self, take_in: TakeIn, storing: ThreadPoolExecutor, log: logging.Logger) -> None:
+    def __init__(self, take_in: TakeIn, storing: ThreadPoolExecutor) -> None:
         super().__init__()
         self.logger = _MUTED
         self._take_in = take_in
         self._storing = storing
-        self._log = log
 
     async def process(self, message: Any) -> tuple[int, Any]:
         if not isinstance(message.data, Mapping):
             return dingtalk_stream.AckMessage.STATUS_BAD_REQUEST, None
         await asyncio.get_running_loop().run_in_executor(self._storing, self._take_in, message.data)
         return dingtalk_stream.AckMessage.STATUS_OK, None
+
+
+class _Presses(dingtalk_stream.CallbackHandler):  # type: ignore[misc]  # the package has no types
+    """Buttons of cards: the acknowledgement carries the card as it is then."""
+
+    def __init__(self, pressed: Pressed, pressing: ThreadPoolExecutor) -> None:
+        super().__init__()
+        self.logger = _MUTED
+        self._pressed = pressed
+        self._pressing = pressing
+
+    async def process(self, message: Any) -> tuple[int, Any]:
+        if not isinstance(message.data, Mapping):
+            return dingtalk_stream.AckMessage.STATUS_BAD_REQUEST, None
+        frame = str(message.headers.message_id)
+        answer = await asyncio.get_running_loop().run_in_executor(self._pressing, self._pressed, message.data, frame)
+        return dingtalk_stream.AckMessage.STATUS_OK, answer
 
 
 class _Events(dingtalk_stream.EventHandler):  # type: ignore[misc]  # the package has no types

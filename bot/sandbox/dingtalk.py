@@ -16,9 +16,10 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import requests
 
@@ -36,6 +37,8 @@ TOKEN_TTL_S = 7200.0
 CALLS_PER_SECOND = 20
 CARD_KEY_MAX_BYTES = 100
 CARD_VALUE_MAX_BYTES = 1024
+CARD_DEADLINE_S = 2.0
+"""Within which the callback of a card has to be answered."""
 
 Style = Literal["zh", "description", "en"]
 
@@ -234,6 +237,7 @@ class DingTalk:
             ("POST", "/v1.0/robot/groupMessages/send"): self._group_send,
             ("POST", "/v1.0/card/instances/createAndDeliver"): self._create_card,
             ("PUT", "/v1.0/card/instances"): self._update_card,
+            ("POST", "/v1.0/card/callbacks/register"): self._register,
         }
 
     def owns(self, request: Request) -> bool:
@@ -499,6 +503,25 @@ class DingTalk:
 
     # -- interactive cards
 
+    def _register(self, request: Request, app: App) -> Answer:
+        """Where presses are posted, under a name that cards are made with; the same name again only with `forceUpdate`."""
+        body = _object_of(request) or {}
+        key, url, secret = body.get("callbackRouteKey"), body.get("callbackUrl"), body.get("apiSecret", "")
+        if (
+            not isinstance(key, str)
+            or not key
+            or not isinstance(secret, str)
+            or body.get("forceUpdate", 0) not in (0, 1)
+        ):
+            return self._refused(request, problem(400, "param.error", "callbackRouteKey不合法"))
+        if not isinstance(url, str) or not re.fullmatch(r"https?://[^\s/]+/\S*", url):
+            return self._refused(request, problem(400, "param.error", "callbackUrl不合法"))
+        known = self.world.recall(f"dingtalk:route:{app.client_id}:{key}")
+        if known is not None and known != (url, secret) and body.get("forceUpdate") is not True:
+            return self._refused(request, problem(400, "param.callbackRouteKeyExist", "callbackRouteKey已存在"))
+        self.world.remember(f"dingtalk:route:{app.client_id}:{key}", (url, secret))
+        return json_answer({"success": True, "result": {"callbackUrl": url, "apiSecret": secret}})
+
     def _create_card(self, request: Request, app: App) -> Answer:
         body = _object_of(request)
         if body is None:
@@ -510,6 +533,11 @@ class DingTalk:
             return self._refused(request, problem(400, "param.templateNotExist", "卡片模板不存在"))
         if self.world.recall(f"dingtalk:card:{track}") is not None:
             return self._refused(request, problem(400, "param.cardAlreadyExist", "卡片已存在"))
+        callback, route = body.get("callbackType"), body.get("callbackRouteKey", "")
+        if callback not in (None, "STREAM", "HTTP") or body.get("userIdType", 1) not in (1, 2):
+            return self._refused(request, problem(400, "param.error", "callbackType或userIdType不合法"))
+        if callback == "HTTP" and self.world.recall(f"dingtalk:route:{app.client_id}:{route}") is None:
+            return self._refused(request, problem(400, "param.callbackRouteKeyNotExist", "callbackRouteKey未注册"))
         space = body.get("openSpaceId")
         match = re.fullmatch(r"dtv1\.card//(IM_GROUP|IM_ROBOT)\.(.+)", space) if isinstance(space, str) else None
         if match is None:
@@ -526,8 +554,9 @@ class DingTalk:
         if not isinstance(model, dict) or model.get("robotCode") != app.client_id:
             trouble = "robotCode不合法"
         if not trouble:
-            self.world.remember(f"dingtalk:card:{track}", (place, person, values))
-            self.world.happen("say", "dingtalk", place, {"card": track, "values": values}, person=person)
+            card = Card(track, app.client_id, place, person, values, callback or "", str(route))
+            self.world.remember(f"dingtalk:card:{track}", card)
+            self.world.happen("say", "dingtalk", place, card.body, person=person, ref=track)
         delivered = {
             "spaceType": kind,
             "spaceId": where,
@@ -537,27 +566,65 @@ class DingTalk:
         }
         return json_answer({"success": True, "result": {"outTrackId": track, "deliverResults": [delivered]}})
 
-    def _update_card(self, request: Request, app: App) -> Answer:  # noqa: ARG002  (same shape as the other routes)
+    def _update_card(self, request: Request, app: App) -> Answer:
         body = _object_of(request)
         if body is None:
             return problem(400, "invalidParameter", "请求参数不合法")
         track, data, private = body.get("outTrackId"), body.get("cardData"), body.get("privateData")
-        known = self.world.recall(f"dingtalk:card:{track}")
-        if known is None:
+        card = self.world.recall(f"dingtalk:card:{track}")
+        if card is None or card.app != app.client_id:
             return self._refused(request, problem(400, "param.cardNotExist", "卡片不存在"))
         if not data and not private:
             return self._refused(request, problem(400, "param.cardDataAndPrivateDataBothEmpty", "卡片数据为空"))
-        place, person, values = known
-        if data:
-            new = _card_values(data)
-            if new is None:
-                return self._refused(request, problem(400, "param.error", "cardData不合法"))
-            options = body.get("cardUpdateOptions")
-            by_key = isinstance(options, dict) and options.get("updateCardDataByKey") is True
-            values = {**values, **new} if by_key else new
-        self.world.remember(f"dingtalk:card:{track}", (place, person, values))
-        self.world.happen("say", "dingtalk", place, {"card": track, "values": values}, person=person, note="update")
+        if not change_card(self.world, card, body):
+            return self._refused(request, problem(400, "param.error", "cardData不合法"))
         return json_answer({"success": True, "result": True})
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """An interactive card as it is now.
+
+    callback  "STREAM", "HTTP" (to the address registered as `route`), "": nobody is told of presses
+    """
+
+    track: str
+    app: str
+    place: str
+    person: str
+    values: dict[str, str]
+    callback: str
+    route: str
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"card": self.track, "values": self.values}
+
+
+def change_card(world: World, card: Card, change: Mapping[str, Any]) -> bool:
+    """Applies an update, or the answer to a callback; False when it is not well formed."""
+    new = _card_values(change["cardData"]) if change.get("cardData") else {}
+    if new is None:
+        return False
+    options = change.get("cardUpdateOptions")
+    by_key = isinstance(options, dict) and options.get("updateCardDataByKey") is True
+    values = {**card.values, **new} if by_key or not new else new
+    changed = replace(card, values=values)
+    world.remember(f"dingtalk:card:{card.track}", changed)
+    world.happen("update", "dingtalk", card.place, changed.body, person=card.person, ref=card.track)
+    return True
+
+
+def controls(body: Any) -> list[dict[str, Any]]:
+    """The buttons that the card of the template in docs/connect-dingtalk.md draws."""
+    values = body.get("values") if isinstance(body, dict) else None
+    if not isinstance(values, dict) or values.get("status") != "open":
+        return []
+    numbers = [name.removeprefix("button") for name in values if re.fullmatch(r"button[1-4]", name) and values[name]]
+    return [
+        {"token": values.get(f"token{n}", ""), "label": values[f"button{n}"], "style": "plain", "fields": []}
+        for n in sorted(numbers)
+    ]
 
 
 def _same(one: str, other: str) -> bool:
@@ -622,6 +689,7 @@ class DingTalkClient:
     service_url  where our service listens; callbacks go to `<service_url>/dingtalk/messages`
     app          credentials; its secret signs the callbacks
     push         passes the body through the Stream gateway instead of HTTP, returning whether a client took it
+    push_card    passes the callback of a card on in the same way, and gives what the client answered, None for nothing
     """
 
     def __init__(
@@ -631,12 +699,14 @@ class DingTalkClient:
         app: App,
         *,
         push: Callable[[dict[str, Any]], bool] | None = None,
+        push_card: Callable[[dict[str, Any]], Any] | None = None,
         timeout_s: float = 10.0,
     ) -> None:
         self.world = world
         self.service_url = service_url.rstrip("/")
         self.app = app
         self.push = push
+        self.push_card = push_card
         self.timeout_s = timeout_s
         self._http = requests.Session()
         self._http.trust_env = False
@@ -691,6 +761,97 @@ class DingTalkClient:
             body.pop("sessionWebhook", None)
             body.pop("sessionWebhookExpiredTime", None)
         return self.post(body, skew_ms=skew_ms, sign=sign, secret=secret, header_case=header_case)
+
+    def press(
+        self,
+        person_id: str,
+        event: Event,
+        token: str,
+        values: Mapping[str, str] | None = None,
+        *,
+        shape: Literal["content", "value"] = "content",
+        sign: str | None = None,
+        secret: str | None = None,
+        stamp: str = "",
+    ) -> Posted:
+        """A person presses the button with that token on the card as it was shown by that event.
+
+        shape        `value`: the callback as another official page has it
+        sign, secret a forged signature; a wrong secret to sign with
+        stamp        the signature's timestamp; press with the same one again for a delivery that is repeated
+        """
+        found = next((at for at, one in enumerate(controls(event.body), 1) if one["token"] == token), 0)
+        person = self.world.person("dingtalk", person_id)
+        card = self.world.recall(f"dingtalk:card:{event.ref}")
+        if not found or not token or person is None or card is None:
+            raise LookupError("no such button on this card, or nobody to press it")
+        if values:
+            raise LookupError("cards of this template have no fields")
+        params = {"token": token}
+        inner: dict[str, Any] = {"cardPrivateData": {"actionIds": [str(found)], "params": params}}
+        if shape == "value":
+            inner = {"cardPrivateData": {"actionIds": [str(found)]}, "params": params}
+        body = {
+            "type": "actionCallback",
+            "outTrackId": card.track,
+            "corpId": person.corp,
+            "userId": person.id,
+            shape: json.dumps(inner, ensure_ascii=False),
+        }
+        if card.callback == "HTTP":
+            return self.post_card(body, card, sign=sign, secret=secret, stamp=stamp)
+        if card.callback != "STREAM" or self.push_card is None:
+            return Posted(False, 0, b"", body)
+        self._show(card, self.push_card(body))
+        return Posted(True, 0, b"", body)
+
+    def post_card(
+        self,
+        body: dict[str, Any],
+        card: Card,
+        *,
+        sign: str | None = None,
+        secret: str | None = None,
+        stamp: str = "",
+    ) -> Posted:
+        """Post any body of a card's callback, signed or forged as asked; what is answered changes the card."""
+        url, api_secret = self.world.recall(f"dingtalk:route:{card.app}:{card.route}")
+        # The unit is not documented; real ones differ, as no two presses come at the same moment.
+        stamp = stamp or f"{round(self.world.now() * 1000)}{self.world.last % 1000:03d}"
+        key = api_secret if secret is None else secret
+        right = base64.b64encode(hmac.new(key.encode(), stamp.encode(), hashlib.sha256).digest()).decode()
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "x-ddpaas-signature-timestamp": stamp,
+            "x-ddpaas-signature": right if sign is None else sign,
+        }
+        try:
+            answer = self._http.post(
+                self.service_url + urlsplit(url).path,
+                data=json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"),
+                headers=headers,
+                timeout=CARD_DEADLINE_S,
+                allow_redirects=False,
+            )
+        except requests.Timeout:
+            self.world.happen("refused", "dingtalk", card.place, body, person=card.person, note="timeout")
+            return Posted(True, 0, b"", body)
+        if answer.status_code == 200:
+            try:
+                shown = answer.json()
+            except ValueError:
+                shown = None
+            self._show(card, shown)
+        return Posted(True, answer.status_code, answer.content, body)
+
+    def _show(self, card: Card, answer: Any) -> None:
+        """Changes the card as the answer to its callback says; one that says nothing leaves it as it is."""
+        if answer == {}:
+            return
+        with self.world.lock:
+            now = self.world.recall(f"dingtalk:card:{card.track}")
+            if not isinstance(answer, dict) or not answer.get("cardData") or not change_card(self.world, now, answer):
+                self.world.happen("refused", "dingtalk", card.place, answer, person=card.person, note="callback")
 
     def again(self, posted: Posted) -> Posted:
         """The platform delivers the same message once more: same body, same msgId, fresh signature."""

@@ -262,6 +262,12 @@ class StreamGateway:
         """A robot message (body of an HTTP callback) to the app; its frame's messageId, None when nobody listens."""
         return self.frame(client_id, MESSAGES, body, message_id=message_id)
 
+    def push_card(self, client_id: str, body: Any, deadline_s: float = 2.0) -> Any:
+        """The callback of a card to the app; what its acknowledgement answers, None when none came in time."""
+        frame = self.frame(client_id, CARDS, body)
+        ack = self.wait_ack(frame, deadline_s) if frame is not None else None
+        return ack.data.get("response") if ack is not None and ack.code == 200 and isinstance(ack.data, dict) else None
+
     def ping(self, client_id: str) -> str | None:
         """A ping of the application's protocol; the ack must echo `opaque`."""
         return self.frame(client_id, "ping", {"opaque": secrets.token_hex(4)}, kind="SYSTEM")

@@ -148,7 +148,11 @@ class StandIns:
     def dingtalk_client(self, service_url: str, app: App, *, stream: bool = False) -> DingTalkClient:
         """A client that types, and reaches our service by HTTP or through the Stream gateway."""
         push = (lambda body: self.stream.push(app.client_id, body) is not None) if stream else None
-        return DingTalkClient(self.world, service_url, app, push=push)
+
+        def push_card(body: dict[str, Any]) -> Any:
+            return self.stream.push_card(app.client_id, body)
+
+        return DingTalkClient(self.world, service_url, app, push=push, push_card=push_card)
 
     # -- one request
 

@@ -15,7 +15,7 @@ from bot.http import Http
 from bot.platforms import PLATFORMS
 from bot.platforms.access_token import AccessTokens
 from bot.platforms.contract import Place, Speaker
-from bot.platforms.dingtalk import DingTalkCredentials
+from bot.platforms.dingtalk_app import DingTalkCredentials
 from bot.platforms.dingtalk_refusals import API_REFUSALS, SESSION_REFUSALS
 from handlers.document import Document, Paragraph
 from handlers.errors import DeliveryError
@@ -91,7 +91,7 @@ def test_an_answer_goes_out_through_the_session(vendor: Vendor, say: Say) -> Non
 def test_without_a_session_it_goes_out_through_the_api(
     vendor: Vendor, say: Say, place: Place, path: str, address: dict[str, Any]
 ) -> None:
-    assert say(place) == Receipt("q1")
+    assert say(place) == Receipt()
     assert paths(vendor) == [TOKEN, path]
     _, body, headers = vendor.calls[1]
     assert json.loads(body.pop("msgParam")) == MARKDOWN
@@ -109,7 +109,7 @@ def test_a_session_that_takes_no_more_gives_way_to_the_api_in_the_same_call(
     vendor: Vendor, say: Say, code: object
 ) -> None:
     vendor.script[SESSION] = [(200, {"errcode": code, "errmsg": "session 不存在"})]
-    assert say(IN_GROUP) == Receipt("q1")
+    assert say(IN_GROUP) == Receipt()
     assert paths(vendor) == [SESSION, TOKEN, GROUP]
 
 
@@ -147,7 +147,7 @@ def test_without_an_app_only_the_session_speaks(vendor: Vendor) -> None:
 
 def test_a_refused_token_is_renewed_once(vendor: Vendor, say: Say) -> None:
     vendor.script[GROUP] = [BAD_TOKEN, SENT]
-    assert say(LATE_IN_GROUP) == Receipt("q1")
+    assert say(LATE_IN_GROUP) == Receipt()
     assert paths(vendor) == [TOKEN, GROUP, TOKEN, GROUP]
     assert [headers["x-acs-dingtalk-access-token"] for path, _, headers in vendor.calls if path == GROUP] == [
         "t1",

@@ -16,7 +16,7 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from bot.platforms.backoff import backoff_s
-from bot.platforms.dingtalk_stream import BOT_TOPIC, StreamRunner
+from bot.platforms.dingtalk_stream import BOT_TOPIC, CARD_TOPIC, StreamRunner
 from tests.bot.platforms.conftest import Answer, Vendor
 
 OPEN = "/v1.0/gateway/connections/open"
@@ -174,6 +174,32 @@ def test_a_message_is_stored_and_then_acknowledged(gateway: Gateway, start: Star
     }
     assert store.next()["msgId"] == "m1"
     assert "dingtalk-stream" not in store.threads
+
+
+def test_a_press_is_answered_in_its_acknowledgement_while_messages_wait(
+    gateway: Gateway, start: Start, store: Store
+) -> None:
+    presses: list[tuple[Mapping[str, Any], str]] = []
+
+    def pressed(body: Mapping[str, Any], frame: str) -> Mapping[str, Any]:
+        presses.append((body, frame))
+        if body.get("outTrackId") == "bad":
+            raise OSError("disk full, secret text")
+        return {"cardData": {"cardParamMap": {"status": "done"}}}
+
+    start(pressed=pressed)
+    connection = gateway.connection()
+    assert [one["topic"] for one in gateway.vendor.calls[0][1]["subscriptions"]] == [BOT_TOPIC, CARD_TOPIC]
+    store.gate.clear()
+    connection.send(message("m1", "f1"))
+    for track, frame in (("bad", "f2"), ("card", "f3")):
+        headers = {"topic": CARD_TOPIC, "messageId": frame, "contentType": "application/json"}
+        data = json.dumps({"outTrackId": track})
+        connection.send(json.dumps({"specVersion": "1.0", "type": "CALLBACK", "headers": headers, "data": data}))
+    ack = received(connection)
+    assert (ack["code"], ack["headers"]["messageId"]) == (200, "f3"), "what failed is not acknowledged"
+    assert ack["data"] == {"response": {"cardData": {"cardParamMap": {"status": "done"}}}}
+    assert ({"outTrackId": "card"}, "f3") in presses
 
 
 def test_a_message_that_could_not_be_stored_is_not_acknowledged_and_comes_again(

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from bot.sandbox.dingtalk import DingTalkClient, Style, robot_sign
+from bot.sandbox.dingtalk import DingTalkClient, Style, controls, robot_sign
 from bot.sandbox.server import StandIns
 from bot.sandbox.world import World
 from tests.bot.sandbox.conftest import NOW, PATHS, Clock
@@ -385,9 +385,11 @@ def test_a_card_lives_and_changes(api: requests.Session, stand_ins: StandIns, wo
     assert made["result"]["deliverResults"][0]["success"] is True
     change = {"outTrackId": "alert-1", "cardData": {"cardParamMap": {"status": "acked"}}}
     api.put(url, json={**change, "cardUpdateOptions": {"updateCardDataByKey": True}})
-    assert world.said("dingtalk-group")[-1].body["values"] == {"title": "db-7", "status": "acked"}
+    shown = [event for event in world.events if event.ref == "alert-1"]
+    assert [event.kind for event in shown] == ["say", "update"]
+    assert shown[-1].body["values"] == {"title": "db-7", "status": "acked"}
     api.put(url, json=change)
-    assert world.said("dingtalk-group")[-1].body["values"] == {"status": "acked"}
+    assert world.events[-1].body["values"] == {"status": "acked"}
 
 
 @pytest.mark.parametrize(
@@ -403,6 +405,62 @@ def test_bad_cards_are_refused(changes: dict[str, Any], code: str, api: requests
     stand_ins.dingtalk.templates.add("t.schema")
     answer = api.post(f"{stand_ins.url}/v1.0/card/instances/createAndDeliver", json=card(**changes))
     assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+def register(api: requests.Session, url: str, **changes: Any) -> Any:
+    body = {
+        "callbackRouteKey": "r1",
+        "callbackUrl": "https://c.example.com/dingtalk/cards",
+        "apiSecret": "s",
+        **changes,
+    }
+    return api.post(f"{url}/v1.0/card/callbacks/register", json=body).json()
+
+
+def test_a_card_that_calls_back_by_http_needs_a_registered_route(api: requests.Session, stand_ins: StandIns) -> None:
+    stand_ins.dingtalk.templates.add("t.schema")
+    url = f"{stand_ins.url}/v1.0/card/instances/createAndDeliver"
+    wanted = card(callbackType="HTTP", callbackRouteKey="r1")
+    assert api.post(url, json=wanted).json()["code"] == "param.callbackRouteKeyNotExist"
+    assert register(api, stand_ins.url)["success"] is True
+    assert register(api, stand_ins.url, apiSecret="other")["code"] == "param.callbackRouteKeyExist"
+    assert register(api, stand_ins.url, apiSecret="other", forceUpdate=True)["success"] is True
+    assert api.post(url, json=wanted).json()["success"] is True
+    assert api.post(url, json=card(outTrackId="2", callbackType="http")).json()["code"] == "param.error"
+    assert api.post(url, json=card(outTrackId="3", userIdType="1")).json()["code"] == "param.error"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"callbackRouteKey": ""}, {"callbackUrl": "c.example.com"}, {"apiSecret": 5}, {"forceUpdate": "true"}],
+)
+def test_bad_routes_are_refused(changes: dict[str, Any], api: requests.Session, stand_ins: StandIns) -> None:
+    assert register(api, stand_ins.url, **changes)["code"] == "param.error"
+
+
+def test_only_what_a_card_shows_can_be_pressed(api: requests.Session, stand_ins: StandIns, world: World) -> None:
+    stand_ins.dingtalk.templates.add("t.schema")
+    values = {"status": "open", "button1": "Yes", "token1": "t1", "button2": "", "token2": "t2"}
+    api.post(
+        f"{stand_ins.url}/v1.0/card/instances/createAndDeliver", json=card(cardData={"cardParamMap": values})
+    ).json()
+    shown = world.events[-1]
+    assert controls(shown.body) == [{"token": "t1", "label": "Yes", "style": "plain", "fields": []}]
+    assert controls({"values": {**values, "status": "done"}}) == []
+    assert controls({"msgtype": "text"}) == []
+    app = world.app("dingtalk", "dingapp01")
+    assert app is not None
+    client = stand_ins.dingtalk_client("http://127.0.0.1:1", app)
+    for person, token, given in (
+        ("0147", "t2", {}),
+        ("0147", "", {}),
+        ("nobody", "t1", {}),
+        ("0147", "t1", {"a": "b"}),
+    ):
+        with pytest.raises(LookupError):
+            client.press(person, shown, token, given)
+    assert not client.press("0147", shown, "t1").delivered, "it was made without callbackType: nobody is told"
+    client.close()
 
 
 @pytest.mark.parametrize(

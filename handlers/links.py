@@ -1,0 +1,69 @@
+"""Links to our own page, where no platform tells who pressed a button: in whose name they act, and what they would do.
+
+A link of one person was sent to that person alone and acts as that person. Any other acts in the name of where it was
+shown: a conversation, or the contact whose alert card it stood in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from handlers.buttons import Bound, opened
+from handlers.commands import FORMS
+from handlers.commands.parser import parse
+from handlers.context import Rules
+from handlers.desk import LINK, pressed_before
+from handlers.texts import Language, Say, _
+from storage import contacts, people, presses
+from storage.database import Tx
+
+_METHOD = f"{LINK}:callboard/"
+ID_MAX_CHARS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Somebody follows a link.
+
+    person, name  in whose name it acts
+    over          why it does nothing any more, None while it works
+    """
+
+    bound: Bound
+    person: str
+    name: str
+    language: Language
+    over: Say | None
+
+
+def of_method(method_id: int) -> str:
+    """The conversation of the links in what a contact method is sent."""
+    return f"{_METHOD}{method_id}"
+
+
+def visit(tx: Tx, rules: Rules, token: str, now: datetime) -> Visit:
+    """What a link would do; nothing is changed. Raises ForgedButton."""
+    bound = opened(tx.vault, token, link=True)
+    place = bound.conversation
+    person = bound.person or (place if place.startswith(f"{LINK}:") else f"{LINK}:{place}")[:ID_MAX_CHARS]
+    used = presses.by_nonce(tx, bound.nonce) if bound.nonce else None
+    over: Say | None = None
+    if used is not None:
+        over = pressed_before(tx, used, person, rules.zone)
+    elif now > bound.until:
+        over = _("This button is too old. Please send the command again.")
+    language = parse(bound.says, FORMS, language=rules.language).language
+    return Visit(bound, person, _name(tx, bound) or person, language, over)
+
+
+def _name(tx: Tx, bound: Bound) -> str:
+    if bound.person:
+        person = people.by_id(tx, bound.person)
+        return person.name if person else ""
+    if bound.conversation.startswith(_METHOD):
+        method = contacts.method_by_id(tx, int(bound.conversation.removeprefix(_METHOD)))
+        contact = contacts.by_id(tx, method.contact_id) if method else None
+        return contact.name if contact else ""
+    place = people.conversation_by_id(tx, bound.conversation)
+    return place.title if place else ""

@@ -10,7 +10,7 @@ import ipaddress
 import json
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, get_args
@@ -20,12 +20,13 @@ from flask import Blueprint, Response, abort, make_response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from bot.sandbox.playground import (
-    DINGTALK_GROUP,
     GROUPS,
     PLAYERS,
     TITLES,
+    Chat,
     NoService,
     NoSource,
+    Passed,
     Playground,
     Sample,
     Where,
@@ -47,8 +48,12 @@ NEWEST = 500
 """A page that is opened shows at most so many events of the past."""
 
 TEXT_MAX_CHARS = 4000
+TOKEN_MAX_CHARS = 2000
+FIELDS_MAX = 100
 BODY_MAX_BYTES = 64 * 1024
 
+WHO = tuple(player.id for player in PLAYERS)
+NAMES = {"dingtalk": "DingTalk", "wecom": "WeCom", "lark": "Lark", "slack": "Slack"}
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 SECURITY_HEADERS = {
@@ -152,18 +157,42 @@ def blueprint(playground: Playground) -> Blueprint:
     @page.post("/sandbox/say")
     def say() -> Response:
         body = _body()
-        who = _word(body, "who", tuple(player.id for player in PLAYERS))
+        who = _word(body, "who", WHO)
+        platform: Any = _word(body, "platform", get_args(Chat))
         where: Where = "group" if _word(body, "where", get_args(Where)) == "group" else "direct"
         text = body.get("text")
         if not isinstance(text, str) or not text.strip() or len(text) > TEXT_MAX_CHARS:
             _refuse(400, _("“text” must be 1 to {most} characters, such as “help”.", most=TEXT_MAX_CHARS))
-        if "dingtalk" not in playground.replaced:
-            _refuse(409, _("The real DingTalk is connected: type there."))
+        return passed(platform, lambda: playground.say(who, platform, where, text.strip()))
+
+    @page.post("/sandbox/press")
+    def press() -> Response:
+        body = _body()
+        who = _word(body, "who", WHO)
+        platform: Any = _word(body, "platform", get_args(Chat))
+        seq, token, values = body.get("seq"), body.get("token"), _values(body)
+        if not isinstance(seq, int) or isinstance(seq, bool) or not 0 < seq < 10**15:
+            _refuse(400, _("“seq” must be the number of the event that shows the button, such as 12."))
+        if not isinstance(token, str) or not 0 < len(token) <= TOKEN_MAX_CHARS:
+            _refuse(400, _("“token” must be what the button carries, 1 to {most} characters.", most=TOKEN_MAX_CHARS))
+        return passed(platform, lambda: playground.press(who, platform, seq, token, values))
+
+    @page.post("/sandbox/home")
+    def home() -> Response:
+        who = _word(_body(), "who", WHO)
+        return passed("slack", lambda: playground.open_home(who))
+
+    def passed(platform: Chat, pass_on: Callable[[], Passed]) -> Response:
+        """What became of something that goes through that platform's client."""
+        if platform not in playground.replaced:
+            _refuse(409, _("The real {platform} is connected: talk to the bot there.", platform=NAMES[platform]))
         try:
-            posted = playground.say(who, where, text)
+            found = pass_on()
+        except LookupError:
+            _refuse(404, _("This button is not there any more."))
         except NoService:
             _refuse(502, _("Callboard's own routes cannot be reached."))
-        return _json({"delivered": posted.delivered, "status": posted.status})
+        return _json({"delivered": found.delivered, "status": found.status})
 
     @page.post("/sandbox/alert")
     def alert() -> Response:
@@ -212,11 +241,10 @@ def _state(playground: Playground) -> dict[str, Any]:
                 "admin": player.admin,
                 "phone": player.phone,
                 "mailbox": player.mailbox,
-                "chat": player.chat,
+                "on": {name: {"id": player.on(name).person, "chat": player.on(name).chat} for name in GROUPS},
             }
             for player in PLAYERS
         ],
-        "group": DINGTALK_GROUP,
         "groups": {
             platform: {
                 "id": GROUPS[platform],
@@ -245,6 +273,7 @@ def _shown(event: Event) -> dict[str, Any]:
         "place": event.place,
         "person": event.person,
         "note": event.note,
+        "ref": event.ref,
         "body": body,
     }
 
@@ -291,6 +320,19 @@ def _word(body: dict[str, Any], name: str, allowed: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in allowed:
         _refuse(400, _("“{name}” must be one of: {allowed}.", name=name, allowed=", ".join(allowed)))
     return value
+
+
+def _values(body: dict[str, Any]) -> dict[str, str] | None:
+    """What was filled into a form; None where a button is pressed."""
+    values = body.get("values")
+    if values is None:
+        return None
+    if not isinstance(values, dict) or len(values) > FIELDS_MAX:
+        _refuse(400, _("“values” must be an object with the value of each field."))
+    for name, value in values.items():
+        if not isinstance(value, str) or len(value) > TEXT_MAX_CHARS:
+            _refuse(400, _("“{name}” must be text of at most {most} characters.", name=name, most=TEXT_MAX_CHARS))
+    return values
 
 
 def _language() -> Language:

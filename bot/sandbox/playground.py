@@ -1,4 +1,4 @@
-"""The pretend world that people try Callboard in: four groups, two people, their phones and mailboxes.
+"""The pretend world that people try Callboard in: four platforms, two people on each, their phones and mailboxes.
 
 Robots and conversations are the same after every start, so that a webhook address or a group that the database
 remembers still means the same place. The credentials of the app are new each time: they are all that keeps somebody
@@ -7,6 +7,7 @@ else on this machine from signing callbacks.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import secrets
@@ -21,17 +22,31 @@ from typing import Any, Literal
 import requests
 
 from bot.sandbox.cloudmonitor import CmsContact
-from bot.sandbox.dingtalk import DingTalkClient, Posted
+from bot.sandbox.dingtalk import DingTalkClient
+from bot.sandbox.lark_app import LarkClient
 from bot.sandbox.server import SMS_SIGNATURE, SMS_TEMPLATES, StandIns
+from bot.sandbox.slack_app import SlackClient, Workspace
+from bot.sandbox.wecom_app import Keys, WeComClient
 from bot.sandbox.world import App, Event, World
 from bot.settings import Settings
 from handlers.texts import Language
 
-CORP = "dingsandbox"
-DINGTALK_GROUP = "cidSandboxOncall=="
-GROUPS = {"dingtalk": DINGTALK_GROUP, "wecom": "wrSandboxOncall", "lark": "oc_sandbox_oncall", "slack": "CSANDBOX1"}
+CORPS = {"dingtalk": "dingsandbox", "wecom": "wwsandbox", "lark": "sandbox", "slack": "TSANDBOX1"}
+"""What each platform calls the organisation."""
+
+WECOM_AGENT = "1000002"
+CARD_TEMPLATE = "sandbox.schema"
+SLASH = "/callboard"
+
+GROUPS = {
+    "dingtalk": "cidSandboxOncall==",
+    "wecom": "wrSandboxOncall",
+    "lark": "oc_sandbox_oncall",
+    "slack": "CSANDBOX1",
+}
 TITLES = {"dingtalk": "oncall", "wecom": "dba-wecom", "lark": "sre-lark", "slack": "alerts-slack"}
 
+Chat = Literal["dingtalk", "wecom", "lark", "slack"]
 Where = Literal["group", "direct"]
 Sample = Literal["critical", "warning", "resolved", "storm"]
 STORM = 30
@@ -66,8 +81,19 @@ _AS_TYPED = str.maketrans({"＿": "_", "∗": "*", "\u200b": None})
 
 
 @dataclass(frozen=True, slots=True)
+class Seat:
+    """What one platform calls a player, and the one-to-one chat with the bot there."""
+
+    person: str
+    chat: str
+
+
+@dataclass(frozen=True, slots=True)
 class Player:
-    """Somebody a visitor of the page can be. `also`: the name beside it for people who do not read Chinese."""
+    """Somebody a visitor of the page can be, on every platform at once.
+
+    also  the name beside it for people who do not read Chinese
+    """
 
     id: str
     name: str
@@ -76,10 +102,14 @@ class Player:
     phone: str
     mailbox: str
 
-    @property
-    def chat(self) -> str:
-        """Conversation of the one-to-one chat with the bot."""
-        return f"cidSandbox{self.also}=="
+    def on(self, platform: str) -> Seat:
+        word = self.also.lower()
+        return {
+            "dingtalk": Seat(self.id, f"cidSandbox{self.also}=="),
+            "wecom": Seat(word, f"wecom-sandbox-{word}"),
+            "lark": Seat(f"ou_sandbox_{word}", f"oc_sandbox_{word}"),
+            "slack": Seat(f"USANDBOX{word.upper()}", f"DSANDBOX{word.upper()}"),
+        }[platform]
 
 
 PLAYERS = (
@@ -105,6 +135,20 @@ class Raised:
 
     status: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What became of something typed or pressed.
+
+    status  what the service answered to the platform's callback, 0 when the platform passed nothing on
+    """
+
+    status: int
+
+    @property
+    def delivered(self) -> bool:
+        return self.status != 0
 
 
 class NoSource(Exception):
@@ -136,7 +180,7 @@ class Playground:
         self.replaced: frozenset[str] = frozenset(CREDENTIALS)
         self.stopping = threading.Event()
         self._seed = seed
-        self._client: DingTalkClient | None = None
+        self._clients: Clients | None = None
         self._guard = threading.Lock()
         self._http = requests.Session()
         self._http.trust_env = False
@@ -145,13 +189,31 @@ class Playground:
 
     def _furnish(self) -> None:
         world = self.world
-        self.app: App = world.add_app("dingtalk", "dingsandboxbot", secrets.token_urlsafe(32), CORP)
+        self.app: App = world.add_app("dingtalk", "dingsandboxbot", secrets.token_urlsafe(32), CORPS["dingtalk"])
+        self.stand_ins.dingtalk.templates.add(CARD_TEMPLATE)
+        self.wecom: App = world.add_app("wecom", WECOM_AGENT, secrets.token_urlsafe(32), CORPS["wecom"])
+        self.wecom_keys = Keys(secrets.token_hex(12), _aes_key(), CORPS["wecom"])
+        self.robot_keys = Keys(secrets.token_hex(12), _aes_key())
+        self.lark: App = world.add_app("lark", "cli_sandbox", secrets.token_urlsafe(24), CORPS["lark"])
+        self.lark_key, self.lark_token = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        self.slack: Workspace = self.stand_ins.slack_app.install(
+            Workspace(
+                team=CORPS["slack"],
+                app_id="ASANDBOX1",
+                bot="USANDBOXBOT",
+                bot_token=f"xoxb-{secrets.token_hex(16)}",
+                signing_secret=secrets.token_hex(16),
+                app_token=f"xapp-{secrets.token_hex(16)}",
+            )
+        )
         self._cloud = world.add_app("sms", "LTAIsandbox", secrets.token_urlsafe(24))
-        for player in PLAYERS:
-            world.add_person("dingtalk", player.id, player.also, CORP, chat=player.chat)
+        for platform, corp in CORPS.items():
+            for player in PLAYERS:
+                seat = player.on(platform)
+                world.add_person(platform, seat.person, player.also, corp, chat=seat.chat)
         for platform, group in GROUPS.items():
-            members = [player.id for player in PLAYERS]
-            world.add_group(platform, group, TITLES[platform], members, bot=platform == "dingtalk")
+            members = [player.on(platform).person for player in PLAYERS]
+            world.add_group(platform, group, TITLES[platform], members)
             world.add_robot(
                 platform,
                 group,
@@ -173,7 +235,7 @@ class Playground:
             "dingtalk": self._word("dingtalk"),
             "wecom": str(uuid.UUID(self._word("wecom")[:32])),
             "lark": str(uuid.UUID(self._word("lark")[:32])),
-            "slack": f"TSANDBOX1/BSANDBOX1/{self._word('slack')[:24]}",
+            "slack": f"{CORPS['slack']}/BSANDBOX1/{self._word('slack')[:24]}",
         }
 
     @property
@@ -192,10 +254,9 @@ class Playground:
             "slack": f"https://hooks.slack.com/services/{tokens['slack']}",
         }
 
-    @property
-    def admins(self) -> set[str]:
-        """People of the sandbox who may do everything, as the setting ADMINS has them."""
-        return {f"dingtalk:{CORP}/{player.id}" for player in PLAYERS if player.admin}
+    def admins(self, platform: str) -> tuple[str, ...]:
+        """People of the sandbox who may do everything there, as the setting ADMINS has them."""
+        return tuple(f"{platform}:{CORPS[platform]}/{one.on(platform).person}" for one in PLAYERS if one.admin)
 
     # -- running
 
@@ -211,9 +272,9 @@ class Playground:
         self.world.happen("repeat", "sandbox", "", None)  # wakes who waits; the page does not show it
         self.stand_ins.stop()
         with self._guard:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+            if self._clients is not None:
+                self._clients.close()
+                self._clients = None
         self._http.close()
 
     def settings(self, settings: Settings) -> Settings:
@@ -224,14 +285,12 @@ class Playground:
         update: dict[str, Any] = {
             name: self.stand_ins.url for platform in self.replaced for name in URLS[platform] if platform != "mail"
         }
+        here = [one for platform in CORPS if platform in self.replaced for one in self.admins(platform)]
+        update["admins"] = (*settings.admins, *(one for one in here if one not in settings.admins))
+        for platform in CORPS:
+            if platform in self.replaced:
+                update |= self._credentials(platform)
         if "dingtalk" in self.replaced:
-            admins = (*settings.admins, *sorted(self.admins - set(settings.admins)))
-            update |= {
-                "dingtalk_client_id": self.app.client_id,
-                "dingtalk_client_secret": self.app.client_secret,
-                "dingtalk_stream": False,
-                "admins": admins,
-            }
             self.world.change_robot("dingtalk", self._tokens["dingtalk"], keywords=(settings.das_keyword,))
         if "mail" in self.replaced:
             update |= {
@@ -249,25 +308,96 @@ class Playground:
             }
         return settings.model_copy(update=update)
 
+    def _credentials(self, platform: str) -> dict[str, Any]:
+        """What the app is configured with on that platform, as settings; callbacks come by HTTP."""
+        of_each: dict[str, dict[str, Any]] = {
+            "dingtalk": {
+                "dingtalk_client_id": self.app.client_id,
+                "dingtalk_client_secret": self.app.client_secret,
+                "dingtalk_stream": False,
+                "dingtalk_card_template": CARD_TEMPLATE,
+            },
+            "wecom": {
+                "wecom_corp_id": self.wecom.corp,
+                "wecom_agent_id": self.wecom.client_id,
+                "wecom_secret": self.wecom.client_secret,
+                "wecom_token": self.wecom_keys.token,
+                "wecom_aes_key": self.wecom_keys.aes_key,
+                "wecom_bot_token": self.robot_keys.token,
+                "wecom_bot_aes_key": self.robot_keys.aes_key,
+            },
+            "lark": {
+                "lark_app_id": self.lark.client_id,
+                "lark_app_secret": self.lark.client_secret,
+                "lark_encrypt_key": self.lark_key,
+                "lark_verification_token": self.lark_token,
+            },
+            "slack": {
+                "slack_bot_token": self.slack.bot_token,
+                "slack_signing_secret": self.slack.signing_secret,
+            },
+        }
+        return of_each[platform]
+
     # -- what visitors do
 
-    def say(self, who: str, where: Where, text: str) -> Posted:
-        """A player types to the bot: in the group, mentioning it, or one-to-one. Raises LookupError, NoService."""
+    def say(self, who: str, platform: Chat, where: Where, text: str) -> Passed:
+        """A player types to the bot: in the group, mentioning it, or one-to-one; on Slack also as a slash command.
+
+        Raises LookupError, NoService.
+        """
+        clients, person = self._at_the_keys(), _player(who).on(platform).person
+        group = GROUPS[platform] if where == "group" else ""
+        try:
+            match platform:
+                case "dingtalk":
+                    return Passed(clients.dingtalk.type(person, text, group=group).status)
+                case "wecom":
+                    return Passed(clients.wecom.type(person, text, via="bot" if group else "app", group=group).status)
+                case "lark":
+                    return Passed(clients.lark.type(person, text, group=group).status)
+                case "slack":
+                    word, _blank, rest = text.partition(" ")
+                    if word == SLASH:
+                        return Passed(clients.slack.command(person, rest.strip(), group=group).status)
+                    return Passed(clients.slack.type(person, text, group=group).status)
+        except requests.RequestException as error:
+            raise NoService from error
+
+    def press(self, who: str, platform: Chat, seq: int, token: str, values: Mapping[str, str] | None = None) -> Passed:
+        """A player presses a button, or submits a form, of the message that event shows.
+
+        Raises LookupError when there is no such control, NoService.
+        """
+        event = next((one for one in self.world.after(seq - 1) if one.seq == seq), None)
+        if event is None or event.platform != platform:
+            raise LookupError(f"event {seq} shows nothing to press")
+        client, person = self._at_the_keys().of(platform), _player(who).on(platform).person
+        try:
+            return Passed(client.press(person, event, token, values).status)
+        except requests.RequestException as error:
+            raise NoService from error
+
+    def open_home(self, who: str) -> Passed:
+        """A player opens the app's own page in Slack. Raises LookupError, NoService."""
+        try:
+            return Passed(self._at_the_keys().slack.open_home(_player(who).on("slack").person).status)
+        except requests.RequestException as error:
+            raise NoService from error
+
+    def _at_the_keys(self) -> Clients:
+        """The clients that reach the service where it is now. Raises NoService."""
         if not self.service_url:
             raise NoService
         with self._guard:
-            if self._client is None or self._client.service_url != self.service_url:
-                self._client = self.stand_ins.dingtalk_client(self.service_url, self.app)
-            client = self._client
-        try:
-            return client.type(who, text, group=DINGTALK_GROUP if where == "group" else "")
-        except requests.RequestException as error:
-            raise NoService from error
+            if self._clients is None or self._clients.service_url != self.service_url:
+                self._clients = Clients(self, self.service_url)
+            return self._clients
 
     def alert_path(self) -> str | None:
         """Path of the newest alert source that the bot told somebody about, None when it has told nobody of one."""
         for event in reversed(self.world.events):
-            if event.kind == "say":
+            if event.kind in ("say", "update"):
                 found = _ALERT_PATH.findall("\n".join(_strings(event.body)).translate(_AS_TYPED))
                 if found:
                     return str(found[-1])
@@ -327,6 +457,59 @@ class Playground:
     def polled(self, after: int, timeout_s: float) -> list[Event]:
         """Events newer than that number, waiting for some; at once while everything stops."""
         return self.world.wait(after, 0.0 if self.stopping.is_set() else timeout_s)
+
+
+class Clients:
+    """What the players have in their hands: each platform's client, passing on what they type and press."""
+
+    def __init__(self, playground: Playground, service_url: str) -> None:
+        world, stand_ins = playground.world, playground.stand_ins
+        self.service_url = service_url
+        self.dingtalk = stand_ins.dingtalk_client(service_url, playground.app)
+        self.wecom = WeComClient(
+            world,
+            service_url,
+            playground.wecom.corp,
+            playground.wecom.client_id,
+            playground.wecom_keys,
+            playground.robot_keys,
+            robot_name="Callboard",
+        )
+        self.lark = LarkClient(
+            world,
+            service_url,
+            playground.lark,
+            encrypt_key=playground.lark_key,
+            verification_token=playground.lark_token,
+        )
+        self.slack = SlackClient(stand_ins.slack_app, service_url, playground.slack)
+
+    def of(self, platform: Chat) -> DingTalkClient | WeComClient | LarkClient | SlackClient:
+        match platform:
+            case "dingtalk":
+                return self.dingtalk
+            case "wecom":
+                return self.wecom
+            case "lark":
+                return self.lark
+            case "slack":
+                return self.slack
+
+    def close(self) -> None:
+        for client in (self.dingtalk, self.wecom, self.lark, self.slack):
+            client.close()
+
+
+def _player(who: str) -> Player:
+    found = next((one for one in PLAYERS if one.id == who), None)
+    if found is None:
+        raise LookupError(f"nobody called {who!r} here")
+    return found
+
+
+def _aes_key() -> str:
+    """43 characters, as WeCom's console makes them."""
+    return base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
 
 
 Words = tuple[str, str]

@@ -7,7 +7,9 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from werkzeug.serving import make_server
 
 from bot.sandbox.page import blueprint
 from bot.sandbox.playground import Playground
+from tests.browser.service import Sandbox
 
 ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -120,8 +123,8 @@ class Visitor:
         return visit
 
 
-@pytest.fixture
-def visitor(browser: Browser, stage: Stage) -> Iterator[Visitor]:
+@contextmanager
+def visiting(browser: Browser, stage: Stage) -> Iterator[Visitor]:
     """Every page opened by a test ends without an error in its console and has asked nobody else for anything."""
     made = Visitor(browser, stage)
     yield made
@@ -129,3 +132,19 @@ def visitor(browser: Browser, stage: Stage) -> Iterator[Visitor]:
         visit.page.context.close()
     assert [visit.troubles for visit in made.visits if visit.troubles] == []
     assert [visit.outside for visit in made.visits if visit.outside] == []
+
+
+@pytest.fixture
+def visitor(browser: Browser, stage: Stage) -> Iterator[Visitor]:
+    """Somebody at the page with the pretend service."""
+    with visiting(browser, stage) as made:
+        yield made
+
+
+@pytest.fixture
+def guest(browser: Browser, tmp_path: Path) -> Iterator[Visitor]:
+    """Somebody at the page with the real service."""
+    sandbox = Sandbox(tmp_path)
+    with visiting(browser, Stage(sandbox.url, sandbox.playground)) as made:
+        yield made
+    sandbox.stop()

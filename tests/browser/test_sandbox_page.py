@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from bot.sandbox.playground import DINGTALK_GROUP, GROUPS, PLAYERS
+from bot.sandbox.playground import GROUPS, PLAYERS
 from tests.browser.conftest import Stage, Visitor
 
 LIN, WANG = PLAYERS
@@ -19,39 +19,39 @@ def card(stage: Stage, platform: str, body: dict[str, Any]) -> None:
 
 
 def send(page: Page, text: str) -> None:
-    page.fill("#text", text)
-    page.press("#text", "Enter")
+    page.fill("#text-dingtalk", text)
+    page.press("#text-dingtalk", "Enter")
 
 
 def test_what_is_typed_one_to_one_reaches_the_service_and_the_answer_appears(visitor: Visitor) -> None:
     visit = visitor.open()
     send(visit.page, "help me")
-    expect(visit.page.locator("#log-direct .mine")).to_contain_text("help me")
-    expect(visit.page.locator("#log-direct .robot h5")).to_have_text("echo")
+    expect(visit.page.locator("#log-dingtalk-direct .mine")).to_contain_text("help me")
+    expect(visit.page.locator("#log-dingtalk-direct .robot h5")).to_have_text("echo")
     assert [(body["senderStaffId"], body["conversationType"]) for body in visit.stage.said] == [(LIN.id, "1")]
-    expect(visit.page.locator("#text")).to_have_value("")
+    expect(visit.page.locator("#text-dingtalk")).to_have_value("")
 
 
 def test_in_the_group_the_bot_is_mentioned(visitor: Visitor) -> None:
     visit = visitor.open()
-    visit.page.click("#places [data-value=group]")
-    expect(visit.page.locator("#mention")).to_be_visible()
+    visit.page.click("#w-dingtalk [data-value=group]")
+    expect(visit.page.locator("#w-dingtalk .composer .mention")).to_be_visible()
     send(visit.page, "alerts")
-    expect(visit.page.locator("#log-group .mine")).to_contain_text("@Callboard alerts")
-    expect(visit.page.locator("#log-group .robot")).to_have_count(1)
-    assert visit.stage.said[0]["conversationId"] == DINGTALK_GROUP
+    expect(visit.page.locator("#log-dingtalk-group .mine")).to_contain_text("@Callboard alerts")
+    expect(visit.page.locator("#log-dingtalk-group .robot")).to_have_count(1)
+    assert visit.stage.said[0]["conversationId"] == GROUPS["dingtalk"]
     assert visit.stage.said[0]["isInAtList"] is True
 
 
 def test_another_person_has_a_chat_of_their_own(visitor: Visitor) -> None:
     visit = visitor.open()
     send(visit.page, "mine alone")
-    expect(visit.page.locator("#log-direct .mine")).to_have_count(1)
+    expect(visit.page.locator("#log-dingtalk-direct .mine")).to_have_count(1)
     visit.page.click(f"#people [data-value={WANG.id}]")
-    expect(visit.page.locator("#log-direct .message")).to_have_count(0)
+    expect(visit.page.locator("#log-dingtalk-direct .message")).to_have_count(0)
     send(visit.page, "from Wang")
-    expect(visit.page.locator("#log-direct .mine")).to_contain_text("from Wang")
-    expect(visit.page.locator("#log-direct .robot")).to_have_count(1)
+    expect(visit.page.locator("#log-dingtalk-direct .mine")).to_contain_text("from Wang")
+    expect(visit.page.locator("#log-dingtalk-direct .robot")).to_have_count(1)
     assert [body["senderNick"] for body in visit.stage.said] == [LIN.also, WANG.also]
 
 
@@ -59,24 +59,24 @@ def test_arrow_up_brings_back_what_was_said(visitor: Visitor) -> None:
     page = visitor.open().page
     send(page, "first")
     send(page, "second")
-    page.press("#text", "ArrowUp")
-    page.press("#text", "ArrowUp")
-    expect(page.locator("#text")).to_have_value("first")
-    page.press("#text", "ArrowDown")
-    expect(page.locator("#text")).to_have_value("second")
+    page.press("#text-dingtalk", "ArrowUp")
+    page.press("#text-dingtalk", "ArrowUp")
+    expect(page.locator("#text-dingtalk")).to_have_value("first")
+    page.press("#text-dingtalk", "ArrowDown")
+    expect(page.locator("#text-dingtalk")).to_have_value("second")
 
 
 def test_two_pages_show_the_same_without_reload(visitor: Visitor) -> None:
     one, two = visitor.open(), visitor.open()
     send(one.page, "seen by both")
-    expect(two.page.locator("#log-direct")).to_contain_text("seen by both")
+    expect(two.page.locator("#log-dingtalk-direct")).to_contain_text("seen by both")
     card(one.stage, "slack", {"text": "posted later"})
-    expect(two.page.locator("#log-slack")).to_contain_text("posted later")
+    expect(two.page.locator("#log-slack-group")).to_contain_text("posted later")
 
 
 def test_a_page_that_is_opened_later_shows_the_past(visitor: Visitor, stage: Stage) -> None:
     card(stage, "wecom", {"msgtype": "text", "text": {"content": "before you came"}})
-    expect(visitor.open().page.locator("#log-wecom")).to_contain_text("before you came")
+    expect(visitor.open().page.locator("#log-wecom-group")).to_contain_text("before you came")
 
 
 COLOURED = (
@@ -185,9 +185,9 @@ def test_a_card_is_drawn_as_its_client_draws_it(
 ) -> None:
     visit = visitor.open()
     if platform == "dingtalk":
-        visit.page.click("#places [data-value=group]")
+        visit.page.click("#w-dingtalk [data-value=group]")
     card(visit.stage, platform, body)
-    log = visit.page.locator("#log-group" if platform == "dingtalk" else f"#log-{platform}")
+    log = visit.page.locator(f"#log-{platform}-group")
     for selector, text in parts:
         expect(log.locator(selector)).to_have_text(text)
     selector, text, name, value = coloured
@@ -199,10 +199,10 @@ def test_a_button_of_a_card_opens_only_web_addresses_and_no_way_back(visitor: Vi
     visit = visitor.open()
     links = "[good](https://example.com/x) [bad](javascript:alert(1)) [worse](data:text/html,x) [file](file:///etc)"
     card(visit.stage, "wecom", {"msgtype": "markdown", "markdown": {"content": links}})
-    anchors = visit.page.locator("#log-wecom .markdown a")
+    anchors = visit.page.locator("#log-wecom-group .markdown a")
     expect(anchors).to_have_count(1)
     assert anchors.get_attribute("rel") == "noopener noreferrer"
-    expect(visit.page.locator("#log-wecom .line")).to_contain_text("[bad](javascript:alert(1))")
+    expect(visit.page.locator("#log-wecom-group .line")).to_contain_text("[bad](javascript:alert(1))")
 
 
 HOSTILE = (
@@ -276,20 +276,20 @@ def hostile_messages() -> list[tuple[str, dict[str, Any]]]:
 def test_a_hostile_alert_runs_nothing_and_becomes_no_element(visitor: Visitor) -> None:
     visit = visitor.open()
     world = visit.stage.playground.world
-    visit.page.click("#places [data-value=group]")
+    visit.page.click("#w-dingtalk [data-value=group]")
     for platform, body in hostile_messages():
         card(visit.stage, platform, body)
-    world.happen("typed", "dingtalk", DINGTALK_GROUP, HOSTILE, person=LIN.id)
+    world.happen("typed", "dingtalk", GROUPS["dingtalk"], HOSTILE, person=LIN.id)
     world.happen("refused", "wecom", GROUPS["wecom"], None, note=HOSTILE)
     world.happen("sms", "sms", LIN.phone, {"text": HOSTILE, "sign": "", "params": {}})
     world.happen("mail", "mail", HOSTILE, {"from": HOSTILE, "subject": HOSTILE, "plain": HOSTILE, "html": ""})
     expect(visit.page.locator("#log-mail .message")).to_have_count(1)
-    expect(visit.page.locator("#log-group .message")).to_have_count(4)
+    expect(visit.page.locator("#log-dingtalk-group .message")).to_have_count(4)
     windows = visit.page.locator("main")
     for selector in ("script", "img", "svg", "iframe", "style", "a[href^='javascript:' i]", "[onerror]", "[onload]"):
         expect(windows.locator(selector)).to_have_count(0)
     expect(visit.page.locator("body")).to_be_visible()
-    for name in ("group", "wecom", "lark", "slack", "phone"):
+    for name in ("dingtalk-group", "wecom-group", "lark-group", "slack-group", "phone"):
         expect(visit.page.locator(f"#log-{name}")).to_contain_text("<script>window.hacked = 1</script>")
     assert visit.page.evaluate("window.hacked") is None
 
@@ -334,7 +334,7 @@ def test_refusals_are_one_line_that_counts(visitor: Visitor) -> None:
     visit = visitor.open()
     for _ in range(3):
         visit.stage.playground.world.happen("refused", "lark", GROUPS["lark"], {"x": 1}, note="11232")
-    line = visit.page.locator("#log-lark .system")
+    line = visit.page.locator("#log-lark-group .system")
     expect(line).to_have_text("Lark refused a message: too many messages (11232) × 3")
     expect(line).to_have_count(1)
 
@@ -343,10 +343,10 @@ def test_sample_alerts_ask_for_a_source_first_and_then_go_to_the_newest(visitor:
     visit = visitor.open()
     visit.page.click("[data-sample=critical]")
     visit.page.click("#sample-note .chip")
-    expect(visit.page.locator("#text")).to_have_value("source add demo alertmanager to dba")
+    expect(visit.page.locator("#text-dingtalk")).to_have_value("source add demo alertmanager to dba")
     assert visit.stage.alerts == []
     told = {"msgtype": "markdown", "markdown": {"title": "x", "text": "> http://h/alerts/alertmanager/tok_en-1"}}
-    visit.stage.playground.world.happen("say", "dingtalk", LIN.chat, told, person=LIN.id)
+    visit.stage.playground.world.happen("say", "dingtalk", LIN.on("dingtalk").chat, told, person=LIN.id)
     expect(visit.page.locator("#sample-note .chip")).to_have_count(0)
     visit.page.click("[data-sample=storm]")
     expect(visit.page.locator("#sample-note")).to_contain_text("200")
@@ -356,8 +356,8 @@ def test_sample_alerts_ask_for_a_source_first_and_then_go_to_the_newest(visitor:
 def test_the_tour_fills_in_commands_and_ticks_off_what_was_done(visitor: Visitor) -> None:
     page = visitor.open().page
     page.click("#step .chip")
-    expect(page.locator("#text")).to_have_value("me 13800138000")
-    page.press("#text", "Enter")
+    expect(page.locator("#text-dingtalk")).to_have_value("me 13800138000")
+    page.press("#text-dingtalk", "Enter")
     expect(page.locator("#steps .done")).to_have_count(1)
     expect(page.locator("#steps [aria-current]")).to_contain_text("Code")
     expect(page.locator("#step .chip")).to_have_count(0)
@@ -371,7 +371,7 @@ def test_the_number_to_acknowledge_is_that_of_the_newest_card(visitor: Visitor) 
     expect(visit.page.locator("#step .chip")).to_have_text("ack 42")
     coloured = {"color": "#8D8D8E", "fallback": "Verification code"}
     card(visit.stage, "slack", {"text": "Verification code", "attachments": [coloured]})
-    expect(visit.page.locator("#log-slack .attachment")).to_have_count(1)
+    expect(visit.page.locator("#log-slack-group .attachment")).to_have_count(1)
     visit.page.click("#steps li >> nth=6")
     visit.page.click("#steps li >> nth=7")
     expect(visit.page.locator("#step .chip")).to_have_text("ack 42")
@@ -379,8 +379,8 @@ def test_the_number_to_acknowledge_is_that_of_the_newest_card(visitor: Visitor) 
 
 def test_the_webhook_of_a_group_can_be_copied(visitor: Visitor) -> None:
     visit = visitor.open(permissions=["clipboard-read", "clipboard-write"])
-    visit.page.click("[data-copy=lark]")
-    expect(visit.page.locator("[data-copy=lark]")).to_contain_text("Copied")
+    visit.page.click("#w-lark .copy")
+    expect(visit.page.locator("#w-lark .copy")).to_contain_text("Copied")
     playground = visit.stage.playground
     assert visit.page.evaluate("navigator.clipboard.readText()") == (
         f"{playground.webhook_urls['lark']} secret {playground.robot_secrets['lark']}"
@@ -411,7 +411,7 @@ def test_nothing_is_wider_than_the_screen(visitor: Visitor, width: int, height: 
         card(visit.stage, platform, body)
     card(visit.stage, "wecom", {"msgtype": "text", "text": {"content": long}})
     send(visit.page, long)
-    expect(visit.page.locator("#log-direct .robot")).to_have_count(1)
+    expect(visit.page.locator("#log-dingtalk-direct .robot")).to_have_count(1)
     for step in range(8):
         visit.page.click(f"#steps li >> nth={step}")
         wide = visit.page.evaluate(
@@ -428,7 +428,7 @@ def test_on_a_phone_one_window_is_shown_at_a_time_and_news_are_marked(visitor: V
     tab = visit.page.locator("#tabs [data-window=slack]")
     expect(tab.locator(".dot")).to_have_count(1)
     tab.click()
-    expect(visit.page.locator("#log-slack")).to_contain_text("news")
+    expect(visit.page.locator("#log-slack-group")).to_contain_text("news")
     expect(tab.locator(".dot")).to_have_count(0)
     expect(visit.page.locator("#w-dingtalk")).to_be_hidden()
 
@@ -443,7 +443,7 @@ def test_a_platform_that_is_real_says_so_and_takes_no_typing(visitor: Visitor, s
     stage.playground.replaced = frozenset({"wecom", "lark", "slack", "mail", "alibaba"})
     page = visitor.open().page
     expect(page.locator("#w-dingtalk .real")).to_have_text(re.compile("real DingTalk"))
-    expect(page.locator("#text")).to_be_disabled()
+    expect(page.locator("#text-dingtalk")).to_be_disabled()
     expect(page.locator("#w-slack .real")).to_be_hidden()
 
 
@@ -453,6 +453,6 @@ def test_a_service_that_was_started_anew_is_followed_without_reload(visitor: Vis
     expect(visit.page.locator("#live")).to_have_class(re.compile("off"))
     visit.page.unroute("**/sandbox/events*")
     send(visit.page, "back again")
-    expect(visit.page.locator("#log-direct .robot")).to_have_count(1)
+    expect(visit.page.locator("#log-dingtalk-direct .robot")).to_have_count(1)
     expect(visit.page.locator("#live")).not_to_have_class(re.compile("off"))
     visit.troubles.clear()  # the browser reports the requests that were cut

@@ -30,15 +30,97 @@ function anchor(url, names, ...children) {
   return node;
 }
 
-/** A button of a card: a link, or one that the page cannot press because only the real client can. */
-function button(url, names, label, say) {
+/** A button of a card: a link, one that calls back with its token, or one that nobody is called by. */
+function button({ url, token, names = "", label }, ui) {
   const link = url ? anchor(url, `button ${names}`, label) : null;
   if (link) return link;
-  const dead = el("button", `button ${names}`, label);
-  dead.type = "button";
-  dead.disabled = true;
-  dead.title = say("callback");
-  return dead;
+  const node = el("button", `button ${names}`, label);
+  node.type = "button";
+  if (token && ui.press) {
+    node.addEventListener("click", () => pressed(node, () => ui.press(token, undefined, node.textContent)));
+  } else {
+    node.disabled = true;
+    node.title = ui.say("callback");
+  }
+  return node;
+}
+
+/** While the callback is under way the button cannot be pressed again. */
+async function pressed(node, act) {
+  node.disabled = true;
+  try {
+    await act();
+  } finally {
+    node.disabled = false;
+  }
+}
+
+let fields = 0;
+
+/**
+ * One field of a form. `read()` of the node is its value, of several choices comma-separated.
+ * kind: "text", "long", "email", "url", "number" or "choices"; a choice is {value, label, chosen}.
+ */
+function formField({ name, label, kind = "text", value = "", hint = "", required = false, most = 0, placeholder = "", choices = [] }) {
+  fields += 1;
+  const id = `field-${fields}`;
+  const several = kind === "choices";
+  const box = el(several ? "fieldset" : "div", "form-field");
+  box.dataset.field = name;
+  if (several) {
+    const boxes = choices.map((one) => {
+      const input = el("input");
+      input.type = "checkbox";
+      input.value = one.value;
+      input.checked = one.chosen;
+      return el("label", "choice", input, el("span", "", one.label));
+    });
+    box.append(...(label ? [el("legend", "", label)] : []), el("div", "choices", boxes));
+    box.read = () => [...box.querySelectorAll("input:checked")].map((one) => one.value).join(",");
+  } else {
+    const input = el(kind === "long" ? "textarea" : "input");
+    if (kind === "long") input.rows = 3;
+    else input.type = "text"; // what is wrong with a value is for the bot to say, as in the client
+    if (["email", "url"].includes(kind)) input.inputMode = kind;
+    input.id = id;
+    input.value = value;
+    input.placeholder = placeholder;
+    input.autocomplete = "off";
+    input.spellcheck = false;
+    if (most) input.maxLength = most;
+    input.required = required;
+    const words = el("label", "", label || name);
+    words.htmlFor = id;
+    box.append(words, input);
+    box.read = () => input.value;
+  }
+  if (hint) box.append(el("p", "hint", hint));
+  const wrong = el("p", "wrong");
+  wrong.id = `${id}-wrong`;
+  wrong.hidden = true;
+  (box.querySelector("input, textarea") ?? box).setAttribute("aria-describedby", wrong.id);
+  box.append(wrong);
+  return box;
+}
+
+/** Name -> value of every field in it. */
+function valuesOf(form) {
+  return Object.fromEntries([...form.querySelectorAll("[data-field]")].map((box) => [box.dataset.field, box.read()]));
+}
+
+/** Write what is wrong beside the fields, and go to the first of them. */
+export function showErrors(form, errors) {
+  const boxes = [...form.querySelectorAll("[data-field]")];
+  for (const box of boxes) {
+    const words = errors[box.dataset.field] ?? "";
+    const wrong = box.querySelector(".wrong");
+    wrong.textContent = words;
+    wrong.hidden = !words;
+    box.classList.toggle("bad", Boolean(words));
+    const input = box.querySelector("input, textarea");
+    if (input) input.setAttribute("aria-invalid", String(Boolean(words)));
+  }
+  boxes.find((box) => box.classList.contains("bad"))?.querySelector("input, textarea")?.focus();
 }
 
 /**
@@ -80,15 +162,15 @@ const heading = (marks, nodes) => el(`h${Math.min(marks.length + 2, 6)}`, `h${ma
 const text = (value) => (typeof value === "string" ? value : "");
 const list = (value) => (Array.isArray(value) ? value : []);
 const part = (value) => (value !== null && typeof value === "object" ? value : {});
-const unknown = (kind, say) => el("p", "unknown", say("not_drawn", { kind: String(kind) }));
+const unknown = (kind, ui) => el("p", "unknown", ui.say("not_drawn", { kind: String(kind) }));
 
 // -- DingTalk: https://open.dingtalk.com/document/development/robot-message-type
 
-const picture = (say) => [/!\[([^\]\n]*)\]\(([^()\s]*)\)/g, (m) => el("span", "picture", m[1] || say("image"))];
+const picture = (ui) => [/!\[([^\]\n]*)\]\(([^()\s]*)\)/g, (m) => el("span", "picture", m[1] || ui.say("image"))];
 
 /** Headings, quotes, lists, bold, italic, links and pictures. A single line end is a blank, as in the client. */
-export function dingtalkMarkdown(source, say) {
-  const rules = [picture(say), markdownLink, bold, italic];
+export function dingtalkMarkdown(source, ui) {
+  const rules = [picture(ui), markdownLink, bold, italic];
   const top = [];
   let open = null; // the block that lines are added to: {node, lines, parent}
   const close = () => {
@@ -140,20 +222,20 @@ export function dingtalkMarkdown(source, say) {
 }
 
 /** A message of a robot, of the session webhook, or of the app's API (`msgKey`, `msgParam`). */
-export function dingtalk(message, say) {
+export function dingtalk(message, ui) {
   const sample = part(message.msgParam);
   const kind = message.msgtype ?? message.msgKey ?? (message.card ? "card" : "");
-  const everybody = part(message.at).isAtAll === true ? el("span", "mention", say("everybody")) : null;
+  const everybody = part(message.at).isAtAll === true ? el("span", "mention", ui.say("everybody")) : null;
   if (kind === "text" || kind === "sampleText") {
     const words = text(kind === "text" ? part(message.text).content : sample.content);
     return el("div", "bubble plain", words, everybody && " ", everybody);
   }
   if (kind === "markdown" || kind === "sampleMarkdown") {
-    return el("div", "bubble", dingtalkMarkdown(part(message.markdown ?? sample).text, say), everybody);
+    return el("div", "bubble", dingtalkMarkdown(part(message.markdown ?? sample).text, ui), everybody);
   }
   if (kind === "actionCard" || /^sampleActionCard/.test(kind)) {
     const card = part(message.actionCard ?? sample);
-    return el("div", "bubble card", dingtalkMarkdown(card.text, say), dingtalkButtons(card, say));
+    return el("div", "bubble card", dingtalkMarkdown(card.text, ui), dingtalkButtons(card, ui));
   }
   if (kind === "link" || kind === "sampleLink") {
     const link = part(message.link ?? sample);
@@ -165,14 +247,20 @@ export function dingtalk(message, say) {
     return el("div", "bubble card", rows);
   }
   if (kind === "card") {
-    const rows = Object.entries(part(message.values)).map(([name, value]) =>
-      el("div", "fact", el("span", "", name), el("span", "", text(value))));
-    return el("div", "bubble card", rows);
+    const values = part(message.values);
+    const buttons = [];
+    for (let n = 1; values[`token${n}`]; n += 1) {
+      buttons.push(button({ token: text(values[`token${n}`]), label: text(values[`button${n}`]) }, ui));
+    }
+    return el("div", "bubble card",
+      values.title ? el("strong", "title", text(values.title)) : null,
+      dingtalkMarkdown(values.text, ui),
+      values.status === "open" && buttons.length ? el("div", "actions beside", buttons) : null);
   }
-  return el("div", "bubble", unknown(kind, say));
+  return el("div", "bubble", unknown(kind, ui));
 }
 
-function dingtalkButtons(card, say) {
+function dingtalkButtons(card, ui) {
   const several = list(card.btns).map((one) => [one.title, one.actionURL]);
   for (let n = 1; n <= 6; n += 1) {
     if (card[`actionTitle${n}`]) several.push([card[`actionTitle${n}`], card[`actionURL${n}`]]);
@@ -180,7 +268,7 @@ function dingtalkButtons(card, say) {
   }
   const all = card.singleTitle ? [[card.singleTitle, card.singleURL]] : several;
   const names = card.btnOrientation === "1" || card.buttonTitle1 ? "actions beside" : "actions";
-  return all.length ? el("div", names, all.map(([title, url]) => button(url, "", text(title), say))) : null;
+  return all.length ? el("div", names, all.map(([title, url]) => button({ url, label: text(title) }, ui))) : null;
 }
 
 // -- WeCom: https://developer.work.weixin.qq.com/document/path/91770
@@ -192,8 +280,8 @@ const wecomFont = [
 ];
 
 /** Headings, bold, links, code, quotes and three font colours; every line end is one. */
-export function wecomMarkdown(source, say, second = false) {
-  const rules = second ? [code, picture(say), markdownLink, bold, italic] : [code, wecomFont, wecomMention, markdownLink, bold];
+export function wecomMarkdown(source, ui, second = false) {
+  const rules = second ? [code, picture(ui), markdownLink, bold, italic] : [code, wecomFont, wecomMention, markdownLink, bold];
   const top = [];
   for (const line of text(source).split("\n")) {
     let match;
@@ -215,35 +303,43 @@ export function wecomMarkdown(source, say, second = false) {
 }
 
 /** A message of a group robot. */
-export function wecom(message, say) {
+export function wecom(message, ui) {
   const kind = message.msgtype;
   const body = part(message[kind]);
   if (kind === "text") {
     const named = [...list(body.mentioned_list), ...list(body.mentioned_mobile_list)];
-    const mentions = named.map((one) => el("span", "mention", one === "@all" ? say("everybody") : `@${one}`, " "));
+    const mentions = named.map((one) => el("span", "mention", one === "@all" ? ui.say("everybody") : `@${one}`, " "));
     return el("div", "bubble plain", mentions, inline(text(body.content), [wecomMention]));
   }
   if (kind === "markdown" || kind === "markdown_v2") {
-    return el("div", "bubble", wecomMarkdown(body.content, say, kind === "markdown_v2"));
+    return el("div", "bubble", wecomMarkdown(body.content, ui, kind === "markdown_v2"));
   }
   if (kind === "news") {
     const rows = list(body.articles).map((one) =>
       anchor(one.url, "row", el("strong", "", text(one.title)), el("span", "", text(one.description))));
     return el("div", "bubble card", rows);
   }
-  if (kind === "template_card") return wecomCard(body, say);
-  if (kind === "image") return el("div", "bubble", el("span", "picture", say("image")));
-  return el("div", "bubble", unknown(kind, say));
+  if (kind === "template_card") return wecomCard(body, ui);
+  if (kind === "stream" || kind === "stream_with_template_card") {
+    const words = text(part(message.stream).content);
+    return el("div", "stack",
+      words ? el("div", "bubble", wecomMarkdown(words, ui, true)) : null,
+      message.template_card ? wecomCard(message.template_card, ui) : null);
+  }
+  if (kind === "image") return el("div", "bubble", el("span", "picture", ui.say("image")));
+  return el("div", "bubble", unknown(kind, ui));
 }
 
-function wecomCard(card, say) {
+function wecomCard(card, ui) {
   const title = part(card.main_title);
   const strong = part(card.emphasis_content);
   const quote = part(card.quote_area);
   const facts = list(card.horizontal_content_list).map((one) =>
     el("div", "fact", el("span", "", text(one.keyname)),
       (one.type === 1 ? anchor(one.url, "", text(one.value)) : null) ?? el("span", "", text(one.value))));
-  const jumps = list(card.jump_list).map((one) => button(one.url, "jump", text(one.title), say));
+  const jumps = list(card.jump_list).map((one) => button({ url: one.url, names: "jump", label: text(one.title) }, ui));
+  const buttons = list(card.button_list).map((one) =>
+    button({ url: one.url, token: one.key, names: `style${Number(one.style) || 1}`, label: text(one.text) }, ui));
   const open = part(card.card_action).url;
   const heads = [text(title.title) && el("strong", "title", text(title.title)), text(title.desc) && el("span", "desc", text(title.desc))];
   return el("div", "bubble card",
@@ -253,7 +349,10 @@ function wecomCard(card, say) {
     quote.quote_text || quote.title ? el("blockquote", "", text(quote.title), " ", text(quote.quote_text)) : null,
     card.sub_title_text ? el("p", "plain", text(card.sub_title_text)) : null,
     facts,
-    jumps.length ? el("div", "actions", jumps) : null);
+    jumps.length ? el("div", "actions", jumps) : null,
+    card.replace_text
+      ? el("div", "actions beside", button({ label: text(card.replace_text) }, ui))
+      : buttons.length ? el("div", "actions beside", buttons) : null);
 }
 
 // -- Lark: https://open.feishu.cn/document/common-capabilities/message-card/message-cards-content
@@ -283,10 +382,11 @@ function larkMarkdown(source) {
 
 function larkText(value) {
   const one = part(value);
+  if (one.text_size === "notation") return el("div", "note plain", text(one.content));
   return one.tag === "lark_md" ? larkMarkdown(one.content) : el("div", "plain", text(one.content));
 }
 
-function larkElement(element, say) {
+function larkElement(element, ui) {
   const one = part(element);
   switch (one.tag) {
     case "div":
@@ -294,47 +394,85 @@ function larkElement(element, say) {
         one.text ? larkText(one.text) : null,
         one.fields ? el("div", "fields", list(one.fields).map((field) =>
           el("div", part(field).is_short ? "field short" : "field", larkText(part(field).text)))) : null,
-        one.extra ? larkElement(one.extra, say) : null);
+        one.extra ? larkElement(one.extra, ui) : null);
     case "markdown":
       return larkMarkdown(one.content);
     case "hr":
       return document.createElement("hr");
     case "action":
-      return el("div", "actions beside", list(one.actions).map((action) => larkElement(action, say)));
+      return el("div", "actions beside", list(one.actions).map((action) => larkElement(action, ui)));
     case "button": {
+      const calls = [one.value, ...list(one.behaviors).map((b) => part(b).value)].map((value) => part(value).callboard);
       const url = one.url ?? part(one.multi_url).url ?? list(one.behaviors).map((b) => part(b).default_url).find(Boolean);
-      return button(url, ["primary", "danger"].includes(one.type) ? one.type : "", larkText(one.text), say);
+      const names = /^(primary|danger)/.exec(text(one.type))?.[1] ?? "";
+      if (one.form_action_type === "submit") {
+        const node = el("button", `button ${names}`, larkText(one.text));
+        node.dataset.token = text(calls.find(Boolean));
+        return node;
+      }
+      return button({ url, token: calls.find(Boolean), names, label: larkText(one.text) }, ui);
     }
+    case "form": {
+      const form = el("form", "form", list(one.elements).map((inner) => larkElement(inner, ui)));
+      form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        const node = event.submitter ?? form.querySelector("[data-token]");
+        if (node?.dataset.token && ui.press) {
+          pressed(node, () => ui.press(node.dataset.token, valuesOf(form), node.textContent));
+        }
+      });
+      return form;
+    }
+    case "input":
+      return formField({
+        name: text(one.name),
+        label: text(part(one.label).content),
+        kind: one.input_type === "multiline_text" ? "long" : "text",
+        value: text(one.default_value),
+        placeholder: text(part(one.placeholder).content),
+        required: one.required === true,
+        most: Number(one.max_length) || 0,
+      });
+    case "multi_select_static":
+      return formField({
+        name: text(one.name),
+        kind: "choices",
+        choices: list(one.options).map((option) => ({
+          value: text(option.value),
+          label: text(part(option.text).content),
+          chosen: list(one.selected_values).includes(option.value),
+        })),
+      });
     case "note":
-      return el("div", "note", list(one.elements).map((small) => larkElement(small, say)));
+      return el("div", "note", list(one.elements).map((small) => larkElement(small, ui)));
     case "plain_text":
     case "lark_md":
       return larkText(one);
     case "img":
-      return el("span", "picture", text(part(one.alt).content) || say("image"));
+      return el("span", "picture", text(part(one.alt).content) || ui.say("image"));
     case "column_set":
       return el("div", "columns", list(one.columns).map((column) =>
-        el("div", "column", list(part(column).elements).map((inner) => larkElement(inner, say)))));
+        el("div", "column", list(part(column).elements).map((inner) => larkElement(inner, ui)))));
     default:
-      return unknown(one.tag, say);
+      return unknown(one.tag, ui);
   }
 }
 
 /** A message of a group bot. */
-export function lark(message, say) {
+export function lark(message, ui) {
   const content = part(message.content);
   if (message.msg_type === "text") {
     const at = [/<at user_id=['"]?([\w-]+)['"]?>([^<]*)<\/at>/g, (m) => el("span", "mention", `@${m[2] || m[1]}`)];
     return el("div", "bubble plain", inline(text(content.text), [at]));
   }
   if (message.msg_type === "interactive") {
-    const card = part(message.card);
+    const card = part(message.card ?? message.content); // of a robot, of an app
     const head = part(card.header);
     const colour = larkTemplates.has(head.template) ? head.template : "default";
     const elements = card.elements ?? part(card.body).elements ?? Object.values(part(card.i18n_elements))[0];
     return el("div", "bubble card",
       card.header ? el("div", `head ${colour}`, text(part(head.title).content)) : null,
-      el("div", "body", list(elements).map((one) => larkElement(one, say))));
+      el("div", "body", list(elements).map((one) => larkElement(one, ui))));
   }
   if (message.msg_type === "post") {
     const post = part(Object.values(part(content.post))[0]);
@@ -345,7 +483,7 @@ export function lark(message, say) {
     })));
     return el("div", "bubble", post.title ? el("strong", "", text(post.title)) : null, lines);
   }
-  return el("div", "bubble", unknown(message.msg_type, say));
+  return el("div", "bubble", unknown(message.msg_type, ui));
 }
 
 // -- Slack: https://api.slack.com/reference/surfaces/formatting, https://api.slack.com/reference/block-kit/blocks
@@ -371,7 +509,7 @@ function slackText(value, names = "plain") {
   return el("div", names, inline(text(one.text), slackRules, slackLeaf));
 }
 
-function slackBlock(value, say) {
+function slackBlock(value, ui) {
   const block = part(value);
   switch (block.type) {
     case "header":
@@ -380,45 +518,106 @@ function slackBlock(value, say) {
       return el("div", "section",
         block.text ? slackText(block.text) : null,
         block.fields ? el("div", "fields", list(block.fields).map((field) => slackText(field, "field plain"))) : null,
-        block.accessory ? slackElement(block.accessory, say) : null);
+        block.accessory ? slackElement(block.accessory, ui) : null);
     case "context":
       return el("div", "context", list(block.elements).map((one) =>
         (part(one).type === "image" ? el("span", "picture", text(one.alt_text)) : slackText(one))));
     case "actions":
-      return el("div", "actions beside", list(block.elements).map((one) => slackElement(one, say)));
+      return el("div", "actions beside", list(block.elements).map((one) => slackElement(one, ui)));
     case "divider":
       return document.createElement("hr");
     case "image":
-      return el("span", "picture", text(block.alt_text) || say("image"));
+      return el("span", "picture", text(block.alt_text) || ui.say("image"));
     case "markdown":
-      return dingtalkMarkdown(block.text, say);
+      return dingtalkMarkdown(block.text, ui);
     default:
-      return unknown(block.type, say);
+      return unknown(block.type, ui);
   }
 }
 
-function slackElement(value, say) {
+function slackElement(value, ui) {
   const one = part(value);
-  if (one.type !== "button") return unknown(one.type, say);
-  return button(one.url, ["primary", "danger"].includes(one.style) ? one.style : "", text(part(one.text).text), say);
+  if (one.type !== "button") return unknown(one.type, ui);
+  const names = ["primary", "danger"].includes(one.style) ? one.style : "";
+  return button({ url: one.url, token: one.value, names, label: text(part(one.text).text) }, ui);
 }
 
 /** A message of an incoming webhook. */
-export function slack(message, say) {
+export function slack(message, ui) {
   const words = text(message.text);
   const drawnText = message.mrkdwn === false
     ? el("div", "plain", slackLeaf(words))
     : el("div", "plain", inline(words, slackRules, slackLeaf));
   const attachments = list(message.attachments).map((one) => {
     const box = el("div", "attachment",
-      one.blocks ? list(one.blocks).map((block) => slackBlock(block, say)) : el("div", "plain", text(one.text ?? one.fallback)));
+      one.blocks ? list(one.blocks).map((block) => slackBlock(block, ui)) : el("div", "plain", text(one.text ?? one.fallback)));
     if (/^#[0-9a-f]{6}$/i.test(text(one.color))) box.style.borderLeftColor = one.color;
     return box;
   });
   return el("div", "bubble",
-    message.blocks ? list(message.blocks).map((block) => slackBlock(block, say)) : words ? drawnText : null,
+    message.blocks ? list(message.blocks).map((block) => slackBlock(block, ui)) : words ? drawnText : null,
     attachments);
 }
 
-/** Platform -> its renderer: (message, say) => element. */
+/** The app's own page. */
+export function slackHome(view, ui) {
+  return el("div", "bubble", list(view.blocks).map((block) => slackBlock(block, ui)));
+}
+
+const slackInputs = { plain_text_input: "text", email_text_input: "email", url_text_input: "url", number_input: "number" };
+
+function slackInput(block, ui) {
+  const element = part(block.element);
+  const common = {
+    name: text(block.block_id),
+    label: text(part(block.label).text) + (block.optional ? ` ${ui.say("optional")}` : ""),
+    hint: text(part(block.hint).text),
+    placeholder: text(part(element.placeholder).text),
+  };
+  if (element.type === "multi_static_select") {
+    const chosen = list(element.initial_options).map((one) => one.value);
+    const choices = list(element.options).map((one) => ({
+      value: text(one.value), label: text(part(one.text).text), chosen: chosen.includes(one.value),
+    }));
+    return formField({ ...common, kind: "choices", choices });
+  }
+  if (!slackInputs[element.type]) return unknown(element.type, ui);
+  return formField({
+    ...common,
+    kind: element.multiline ? "long" : slackInputs[element.type],
+    value: text(element.initial_value),
+    required: !block.optional,
+    most: Number(element.max_length) || 0,
+  });
+}
+
+/** A modal as a form; `close()` is called by what the client closes it with. */
+export function slackModal(view, ui, close) {
+  const title = el("h3", "", text(part(view.title).text));
+  const away = el("button", "quiet icon away", "×");
+  away.setAttribute("aria-label", ui.say("close"));
+  const cancel = el("button", "button", text(part(view.close).text) || ui.say("cancel"));
+  for (const node of [away, cancel]) {
+    node.type = "button";
+    node.addEventListener("click", close);
+  }
+  const submit = view.submit ? el("button", "button primary", text(part(view.submit).text)) : null;
+  const form = el("form", "modal",
+    el("header", "", title, away),
+    el("div", "fields-of-form", list(view.blocks).map((block) =>
+      (part(block).type === "input" ? slackInput(block, ui) : slackBlock(block, ui)))),
+    el("footer", "", cancel, submit));
+  form.setAttribute("role", "dialog");
+  form.setAttribute("aria-label", title.textContent);
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") close();
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    pressed(submit, () => ui.press(text(view.private_metadata).split(" ")[0], valuesOf(form), submit.textContent));
+  });
+  return form;
+}
+
+/** Platform -> its renderer: (message, ui) => element. `ui` is {say, press}; without `press` nothing can be pressed. */
 export const renderers = { dingtalk, wecom, lark, slack };

@@ -1,13 +1,18 @@
 /** Windows, live updates, typing and the guided tour. How messages look is in cards.js, what is said in words.js. */
 
-import { el, renderers } from "./cards.js";
+import { el, renderers, showErrors, slackHome, slackModal } from "./cards.js";
 import { fill, preferred, tables } from "./words.js";
 
-const WINDOWS = ["dingtalk", "wecom", "lark", "slack", "phone", "mail"];
-const PLACES = ["group", "direct"];
+const CHATS = ["dingtalk", "wecom", "lark", "slack"];
+const WINDOWS = [...CHATS, "phone", "mail"];
+const SIGNS = { dingtalk: "钉", wecom: "企", lark: "飞", slack: "#" };
+const PLACES = { dingtalk: ["group", "direct"], wecom: ["group", "direct"], lark: ["group", "direct"], slack: ["group", "direct", "home"] };
+const MENTION = "@Callboard ";
+const SLASH = "/callboard";
 const BEHIND = { phone: "alibaba" }; // window -> platform that may be a real one, where the names differ
 const PAUSE_MS = 250; // between polls, so that a service that stops finds an idle connection
 const RETRY_MS = 1500;
+const TOAST_MS = 6000;
 const KEPT = 400; // messages in a window
 
 const $ = (id) => document.getElementById(id);
@@ -18,16 +23,24 @@ let run = "";
 let last = 0;
 let seen = []; // every event of this run, to draw them anew in another language
 let who = ""; // id of the person the visitor is
-let where = "direct";
+let active = "dingtalk"; // the chat that was used last
 let step = 0;
 let hasSource = false;
 let sampled = false;
 const done = new Set();
-const said = []; // for arrow up
-let saidAt = 0;
+
+/** What is open in each chat, and what was said there, for arrow up. */
+const chats = Object.fromEntries(CHATS.map((name) => [name, { place: name === "dingtalk" ? "direct" : "group", said: [], at: 0 }]));
+/** Person -> the event of the Slack form that is open for them. */
+const forms = new Map();
 
 const say = (name, values) => fill(tables[language][name], values);
 const person = (id) => world.people.find((one) => one.id === id);
+const known = (platform, id) => world.people.find((one) => one.on[platform].id === id);
+const self = (platform) => person(who).on[platform];
+const inside = (name, selector) => $(`w-${name}`).querySelector(selector);
+const logOf = (name, place = chats[name].place) => $(`log-${name}-${place}`);
+const fieldOf = (name) => inside(name, "textarea");
 const shownName = (one) => (language === "zh" ? one.name : `${one.also} ${one.name}`);
 const clock = (at) => new Date(at * 1000).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
@@ -57,20 +70,27 @@ function translate() {
   $("tabs").setAttribute("aria-label", say("windows"));
   $("language").textContent = language === "zh" ? "English" : "中文";
   $("language").lang = language === "zh" ? "en" : "zh-CN";
-  for (const one of document.querySelectorAll("[data-copy]")) {
-    one.title = say("copy_label", { name: say(one.dataset.copy) });
+  for (const name of ["phone", "mail"]) $(`log-${name}`).setAttribute("aria-label", say(name));
+  for (const name of CHATS) {
+    $(`t-${name}`).textContent = say(name);
+    inside(name, ".composer label").textContent = say("say_label", { name: say(name) });
+    for (const label of [[".enlarge", "enlarge"], [".copy", "copy_label"]]) {
+      const node = inside(name, label[0]);
+      node.title = say(label[1], { name: say(name) });
+      node.setAttribute("aria-label", node.title);
+    }
+    inside(name, ".real").textContent = say("real_chat", { name: say(name) });
+    for (const place of PLACES[name]) logOf(name, place).setAttribute("aria-label", `${say(name)} ${placeName(name, place)}`);
   }
-  for (const name of WINDOWS.slice(1)) $(`log-${name}`).setAttribute("aria-label", say(name));
-  for (const platform of ["wecom", "lark", "slack"]) $(`title-${platform}`).textContent = world.groups[platform].title;
-  $("log-group").setAttribute("aria-label", `${say("dingtalk")} ${world.groups.dingtalk.title}`);
-  $("log-direct").setAttribute("aria-label", `${say("dingtalk")} ${say("direct")}`);
   drawSwitches();
   drawTabs();
-  drawPlace();
+  CHATS.forEach(drawPlace);
   drawTour();
   drawSampleNote();
   redraw();
 }
+
+const placeName = (name, place) => (place === "group" ? world.groups[name].title : say(place === "home" ? "home" : "direct"));
 
 function choice(holder, name, value, label, checked, chosen) {
   const input = el("input");
@@ -93,19 +113,70 @@ function drawSwitches() {
     choice(people, "who", one.id, label, one.id === who, (id) => {
       who = id;
       redraw();
-      drawPlace();
+      for (const name of CHATS) {
+        if (chats[name].place === "home") go(name, "home"); // is made anew for each person
+        else drawPlace(name);
+      }
       drawTour();
     });
   }
-  const places = $("places");
-  places.querySelectorAll("label").forEach((label) => label.remove());
-  for (const place of PLACES) {
-    const label = place === "group" ? world.groups.dingtalk.title : say("direct");
-    choice(places, "where", place, label, place === where, (value) => go(value));
+  for (const name of CHATS) {
+    const places = inside(name, ".places");
+    places.querySelectorAll("label").forEach((label) => label.remove());
+    for (const place of PLACES[name]) {
+      choice(places, `where-${name}`, place, placeName(name, place), place === chats[name].place, (value) => go(name, value));
+    }
   }
 }
 
 // -- windows
+
+/** The four chats, from their template. */
+function build() {
+  for (const name of CHATS) {
+    const box = $(`w-${name}`);
+    box.append($("chat").content.cloneNode(true));
+    box.querySelector(".sign").textContent = SIGNS[name];
+    box.querySelector("h2").id = `t-${name}`;
+    for (const log of box.querySelectorAll(".log")) log.id = `log-${name}-${log.dataset.place}`;
+    if (PLACES[name].includes("home")) {
+      const home = el("div", "log home");
+      home.id = `log-${name}-home`;
+      home.tabIndex = 0;
+      home.setAttribute("role", "region");
+      box.querySelector(".toast").before(home);
+    }
+    const field = box.querySelector("textarea");
+    field.id = `text-${name}`;
+    box.querySelector(".composer label").htmlFor = field.id;
+    box.querySelector(".enlarge").addEventListener("click", () => {
+      arrange(name);
+      field.focus();
+    });
+    box.querySelector(".copy").addEventListener("click", () => copy(name));
+    box.addEventListener("focusin", () => turnTo(name));
+    listen(name, field);
+  }
+  arrange(active);
+}
+
+/** That chat gets the big window; matters where several fit. */
+function arrange(name) {
+  const small = ["a", "b", "c"];
+  for (const one of CHATS) {
+    const big = one === name;
+    $(`w-${one}`).style.gridArea = big ? "big" : small.shift();
+    inside(one, ".enlarge").hidden = big;
+  }
+  if (world) CHATS.forEach((one) => bottom(logOf(one)));
+}
+
+/** That chat is the one that examples are filled into. */
+function turnTo(name) {
+  if (active === name || !world) return;
+  active = name;
+  drawTour();
+}
 
 function drawTabs() {
   const tabs = $("tabs");
@@ -128,25 +199,25 @@ function show(name) {
     tab.setAttribute("aria-pressed", String(mine));
     if (mine) unmark(tab);
   }
-  if (name === "dingtalk") bottom(logOf(where));
-  else bottom($(`log-${name}`));
+  bottom(CHATS.includes(name) ? logOf(name) : $(`log-${name}`));
 }
 
-function go(place) {
-  where = place;
-  for (const input of $("places").querySelectorAll("input")) input.checked = input.value === place;
-  drawPlace();
+function go(name, place) {
+  chats[name].place = place;
+  for (const input of inside(name, ".places").querySelectorAll("input")) input.checked = input.value === place;
+  drawPlace(name);
+  if (place === "home") passOn("/sandbox/home", { who }, name);
 }
 
-const logOf = (place) => $(place === "group" ? "log-group" : "log-direct");
-
-function drawPlace() {
-  for (const place of PLACES) logOf(place).hidden = place !== where;
-  $("mention").hidden = where !== "group";
-  $("text").placeholder = say(where === "group" ? "hint_group" : "hint_direct");
-  const label = $("places").querySelector(`[data-value="${where}"]`);
+function drawPlace(name) {
+  const { place } = chats[name];
+  for (const one of PLACES[name]) logOf(name, one).hidden = one !== place;
+  inside(name, ".composer").hidden = place === "home";
+  inside(name, ".composer .mention").hidden = place !== "group";
+  fieldOf(name).placeholder = say(name === "slack" ? "hint_slack" : "hint");
+  const label = inside(name, `.places [data-value="${place}"]`);
   if (label) unmark(label);
-  bottom(logOf(where));
+  bottom(logOf(name));
 }
 
 /** To the newest message; of one that is taller than its window, to its beginning. */
@@ -166,20 +237,41 @@ const unmark = (node) => node.querySelector(".dot")?.remove();
 
 // -- events
 
+/** Which log shows an event: [window, place]; null when this person does not see it. */
 function logFor(event) {
-  if (event.platform === "sms") return "phone";
-  if (event.platform === "mail") return "mail";
-  if (event.platform !== "dingtalk") return event.platform;
-  return world.people.some((one) => one.chat === event.place) ? "direct" : "group";
+  if (event.platform === "sms") return ["phone", ""];
+  if (!CHATS.includes(event.platform)) return [event.platform, ""];
+  const mine = self(event.platform);
+  if (event.kind === "home") return event.person === mine.id ? [event.platform, "home"] : null;
+  if (whispered(event) && event.person !== mine.id) return null;
+  const all = event.place === world.groups[event.platform].id;
+  if (event.kind === "update" && all && event.person && event.person !== mine.id) return null; // as one person sees it
+  if (event.place === mine.chat) return [event.platform, "direct"];
+  // What a platform refused without saying whose it was is shown to everybody.
+  return all || !event.place ? [event.platform, "group"] : null;
 }
+
+/** Only one person in the group sees it: an ephemeral message, and the slash command that it answers. */
+const whispered = (event) => event.note.startsWith("ephemeral") || (event.kind === "typed" && slashed(event));
+const slashed = (event) => event.platform === "slack" && String(event.body).split(" ")[0] === SLASH;
 
 /** Add one event to its window. `fresh`: it has just happened. */
 function draw(event, fresh) {
-  const name = logFor(event);
-  const log = $(`log-${name}`);
+  if (event.kind === "form") {
+    if (fresh) drawForm(event);
+    return;
+  }
+  const found = logFor(event);
+  if (found === null) return;
+  const [name, place] = found;
+  const log = place ? logOf(name, place) : $(`log-${name}`);
   if (!log) return;
-  if (name === "direct" && event.place !== person(who).chat) return;
-  const node = drawn(event, log);
+  if (event.kind === "home") {
+    keepingFocus(log, () => log.replaceChildren(slackHome(event.body, uiOf(event))));
+    return;
+  }
+  if (event.kind === "update" && change(event, log)) return;
+  const node = drawn(event, log, place);
   if (node === null) return;
   const newest = log.lastElementChild;
   const wasSeen = !newest || newest.offsetTop - log.offsetTop < log.scrollTop + log.clientHeight;
@@ -190,26 +282,49 @@ function draw(event, fresh) {
   while (log.children.length > KEPT) (name === "mail" ? log.lastChild : log.firstChild).remove();
   if (follow && name !== "mail") bottom(log);
   if (!fresh) return;
-  const box = PLACES.includes(name) ? "dingtalk" : name;
-  if (PLACES.includes(name) && name !== where) mark($("places").querySelector(`[data-value="${name}"]`));
-  const tab = [...$("tabs").children].find((one) => one.dataset.window === box);
-  if (tab && !$(`w-${box}`).classList.contains("current")) mark(tab);
+  if (place && place !== chats[name].place) mark(inside(name, `.places [data-value="${place}"]`));
+  const tab = [...$("tabs").children].find((one) => one.dataset.window === name);
+  if (tab && !$(`w-${name}`).classList.contains("current")) mark(tab);
 }
 
-function drawn(event, log) {
+/** What the renderer needs of the page to draw this event. Messages of robots have nothing that calls back. */
+function uiOf(event) {
+  if (event.kind === "card") return { say };
+  return { say, press: (token, values, label) => press(event, token, values, label) };
+}
+
+/** Draw a message that was changed in its place; false when it is not here (any more). */
+function change(event, log) {
+  const old = log.querySelector(`[data-ref="${CSS.escape(event.ref)}"]`);
+  if (!event.ref || !old) return false;
+  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  const slot = old.querySelector(".content");
+  keepingFocus(slot, () => slot.replaceChildren(...contentOf(event)));
+  if (atEnd) bottom(log);
+  return true;
+}
+
+/** Who had the focus on what is drawn anew finds it there again. */
+function keepingFocus(holder, redrawn) {
+  const had = holder.contains(document.activeElement) && document.activeElement !== holder;
+  redrawn();
+  if (had) (holder.querySelector("button:enabled, a, input") ?? holder.closest(".log")).focus({ preventScroll: true });
+}
+
+/** Lines that the platform's client writes around a message, and the message. */
+function contentOf(event) {
+  const only = whispered(event) ? el("div", "whisper", say("only_you")) : null;
+  return [only, renderers[event.platform](event.body, uiOf(event))].filter(Boolean);
+}
+
+function drawn(event, log, place) {
   if (event.kind === "refused") return refusal(event, log);
-  if (event.kind === "typed") return typed(event);
+  if (event.kind === "typed") return typed(event, place);
   if (event.kind === "sms") return textMessage(event);
   if (event.kind === "mail") return mail(event);
-  if (event.kind === "say" && event.note === "update") {
-    const old = log.querySelector(`[data-track="${CSS.escape(String(event.body.card))}"]`);
-    old?.remove();
-  }
-  const body = renderers[event.platform]?.(event.body, say);
-  if (!body) return null;
-  const badge = event.kind === "say" ? null : say(event.platform === "slack" ? "app" : "robot");
-  const node = message("C", "robot", say("bot"), event.at, body, badge);
-  if (event.body.card && typeof event.body.card === "string") node.dataset.track = event.body.card;
+  const app = event.platform === "slack" ? say("app") : event.kind === "card" ? say("robot") : null;
+  const node = message("C", "robot", say("bot"), event.at, contentOf(event), app);
+  if (event.ref) node.dataset.ref = event.ref;
   return node;
 }
 
@@ -218,16 +333,18 @@ function message(letter, names, name, at, body, badge) {
     el("span", "avatar", letter),
     el("div", "said",
       el("div", "by", el("b", "", name), badge ? el("span", "app", badge) : null, el("time", "", clock(at))),
-      body));
+      el("div", "content", body)));
 }
 
-function typed(event) {
-  const one = person(event.person);
-  const mine = event.person === who;
-  const mention = event.place === world.group ? el("span", "mention", "@Callboard ") : null;
+function typed(event, place) {
+  const one = known(event.platform, event.person);
+  const mine = one?.id === who;
+  const words = String(event.body);
+  const plain = words.startsWith(MENTION) ? words.slice(MENTION.length) : words;
+  const mention = place === "group" && !slashed(event) ? el("span", "mention", MENTION.trim()) : null;
   const name = one ? shownName(one) : event.person;
   return message(one ? one.name.slice(0, 1) : "?", mine ? "mine" : "other", name, event.at,
-    el("div", "bubble plain", mention, String(event.body)));
+    [whispered(event) ? el("div", "whisper", say("only_you")) : null, el("div", "bubble plain", mention, mention && " ", plain)], null);
 }
 
 const owner = (field, value) => {
@@ -296,12 +413,76 @@ function refusal(event, log) {
 const system = (words) => el("p", "system", words, " ");
 
 function redraw() {
-  for (const id of ["group", "direct", ...WINDOWS.slice(1)]) {
-    const hint = { group: "empty_group", direct: "empty_direct", phone: "empty_phone", mail: "empty_mail" }[id];
-    $(`log-${id}`).replaceChildren(el("p", "empty-log", say(hint ?? "empty_cards")));
+  for (const name of CHATS) {
+    for (const place of PLACES[name]) {
+      const hint = place === "group" ? say("empty_group") : say(place === "home" ? "empty_home" : "empty_direct");
+      logOf(name, place).replaceChildren(el("p", "empty-log", hint));
+    }
   }
+  $("log-phone").replaceChildren(el("p", "empty-log", say("empty_phone")));
+  $("log-mail").replaceChildren(el("p", "empty-log", say("empty_mail")));
   for (const event of seen) draw(event, false);
-  for (const id of ["group", "direct", ...WINDOWS.slice(1, -1)]) bottom($(`log-${id}`));
+  CHATS.forEach((name) => bottom(logOf(name)));
+  bottom($("log-phone"));
+  showForm();
+}
+
+// -- forms and toasts
+
+/** A form that was opened, changed or closed for a person, or a line shown for some seconds. */
+function drawForm(event) {
+  if (event.body?.toast) {
+    if (event.person === self(event.platform).id) toast(event.platform, event.body.toast);
+    return;
+  }
+  const open = forms.get(event.person);
+  if (!event.body) {
+    forms.delete(event.person);
+  } else if (open?.node && open.event.ref === event.ref) {
+    open.event = event;
+    showErrors(open.node, event.body.errors ?? {}); // what was typed stays
+    if (event.note === "trouble") toast("slack", { type: "error", content: say("trouble") });
+    return;
+  } else {
+    forms.set(event.person, { event, node: null });
+  }
+  showForm();
+}
+
+/** The open form of whoever sits here, in Slack's window. */
+function showForm() {
+  const box = $("w-slack");
+  const open = forms.get(self("slack").id);
+  const shown = box.querySelector(".modal");
+  if (shown && shown === open?.node) return;
+  const had = shown?.contains(document.activeElement);
+  shown?.remove();
+  if (!open) {
+    if (had) fieldOf("slack").focus();
+    return;
+  }
+  if (!open.node) {
+    const ui = { say, press: (token, values, label) => press(open.event, token, values, label) };
+    open.node = slackModal(open.event.body, ui, () => {
+      forms.delete(self("slack").id); // Slack tells nobody
+      showForm();
+    });
+    if (open.event.body.errors) showErrors(open.node, open.event.body.errors);
+  }
+  box.append(open.node);
+  show("slack");
+  (open.node.querySelector("input, textarea") ?? open.node.querySelector("button")).focus();
+}
+
+let toastTimer = 0;
+
+function toast(name, { type, content }) {
+  const node = inside(name, ".toast");
+  node.textContent = content;
+  node.className = `toast ${["success", "warning", "error"].includes(type) ? type : "info"}`;
+  node.hidden = !content;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => { node.hidden = true; }, TOAST_MS);
 }
 
 /** Ask for news for ever; an answer with another run means that the service was started anew. */
@@ -352,84 +533,112 @@ function drawReal() {
     box.querySelector(".real").hidden = !real;
     box.classList.toggle("is-real", real);
   }
-  const real = !world.replaced.includes("dingtalk");
-  $("text").disabled = real;
-  $("composer").querySelector("button").disabled = real;
+  for (const name of CHATS) {
+    for (const node of $(`w-${name}`).querySelectorAll(".composer :is(textarea, button), .places input")) {
+      node.disabled = !world.replaced.includes(name);
+    }
+  }
 }
 
 // -- typing
 
-const field = $("text");
-
-function fit() {
+function fit(field) {
   field.style.height = "auto";
   field.style.height = `${Math.min(field.scrollHeight, 120)}px`;
 }
 
-function put(words, place) {
-  if (place) go(place);
-  show("dingtalk");
+function put(words, place, name = active) {
+  if (place) go(name, place);
+  else if (chats[name].place === "home") go(name, "direct");
+  show(name);
+  const field = fieldOf(name);
   field.value = words;
-  fit();
+  fit(field);
   field.focus();
   field.setSelectionRange(words.length, words.length);
 }
 
-async function speak() {
+async function speak(name) {
+  const field = fieldOf(name);
   const words = field.value.trim();
   if (!words) return;
-  const place = where;
-  said.push(words);
-  saidAt = said.length;
+  const chat = chats[name];
+  chat.said.push(words);
+  chat.at = chat.said.length;
   field.value = "";
-  fit();
+  fit(field);
+  const taken = await passOn("/sandbox/say", { who, platform: name, where: chat.place, text: words }, name);
+  if (!taken && !field.value) {
+    field.value = words;
+    fit(field);
+  }
+}
+
+/** Something that a person does there; whether the platform took it. What went wrong is written into the window. */
+async function passOn(path, body, name) {
+  const log = logOf(name);
   try {
-    const answer = await ask("/sandbox/say", { who, where: place, text: words });
-    if (answer.delivered && answer.status >= 400) complain(place, say("answered", { status: answer.status }));
+    const answer = await ask(path, body);
+    if (answer.delivered && answer.status >= 400) complain(log, say("answered", { status: answer.status }));
+    return true;
   } catch (error) {
-    complain(place, say("not_delivered", { reason: error.message }));
-    if (!field.value) put(words);
+    complain(log, say("not_delivered", { reason: error.message }));
+    return false;
   }
 }
 
-function complain(place, words) {
-  logOf(place).append(system(words));
-  bottom(logOf(place));
+async function press(event, token, values, label) {
+  const { platform, seq } = event;
+  const body = { who, platform, seq, token, ...(values ? { values } : {}) };
+  if (await passOn("/sandbox/press", body, platform)) notice([{ kind: "typed", body: label }]);
 }
 
-$("composer").addEventListener("submit", (event) => {
-  event.preventDefault();
-  speak();
-});
-field.addEventListener("input", fit);
-field.addEventListener("keydown", (event) => {
-  if (event.isComposing || event.keyCode === 229) return; // an input method is still choosing characters
-  if (event.key === "Enter" && !event.shiftKey) {
-    event.preventDefault();
-    speak();
-  } else if (event.key === "ArrowUp" && saidAt > 0 && field.selectionStart === field.selectionEnd && !field.value.slice(0, field.selectionStart).includes("\n")) {
-    event.preventDefault();
-    saidAt -= 1;
-    put(said[saidAt]);
-  } else if (event.key === "ArrowDown" && saidAt < said.length && !field.value.slice(field.selectionEnd).includes("\n")) {
-    event.preventDefault();
-    saidAt += 1;
-    put(said[saidAt] ?? "");
-  }
-});
+function complain(log, words) {
+  log.append(system(words));
+  bottom(log);
+}
 
-for (const one of document.querySelectorAll("[data-copy]")) {
-  one.addEventListener("click", async () => {
-    const group = world.groups[one.dataset.copy];
-    const words = group.secret ? `${group.url} secret ${group.secret}` : group.url;
-    try {
-      await navigator.clipboard.writeText(words);
-      one.textContent = say(group.secret ? "copied_secret" : "copied");
-      setTimeout(() => { one.textContent = say("copy"); }, 1600);
-    } catch {
-      put(`${field.value}${field.value ? " " : ""}${words}`); // no right to the clipboard: into the line instead
+function listen(name, field) {
+  const chat = chats[name];
+  inside(name, ".composer").addEventListener("submit", (event) => {
+    event.preventDefault();
+    speak(name);
+  });
+  field.addEventListener("input", () => fit(field));
+  field.addEventListener("keydown", (event) => {
+    if (event.isComposing || event.keyCode === 229) return; // an input method is still choosing characters
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      speak(name);
+    } else if (event.key === "ArrowUp" && chat.at > 0 && field.selectionStart === field.selectionEnd && !field.value.slice(0, field.selectionStart).includes("\n")) {
+      event.preventDefault();
+      chat.at -= 1;
+      put(chat.said[chat.at], "", name);
+    } else if (event.key === "ArrowDown" && chat.at < chat.said.length && !field.value.slice(field.selectionEnd).includes("\n")) {
+      event.preventDefault();
+      chat.at += 1;
+      put(chat.said[chat.at] ?? "", "", name);
     }
   });
+}
+
+/** A webhook as it is given to the bot, with its secret where the robot has one. */
+function webhook(name) {
+  const { url, secret } = world.groups[name];
+  return secret ? say("with_secret", { url, secret }) : url;
+}
+
+async function copy(name) {
+  const words = webhook(name);
+  const label = inside(name, ".copy span");
+  try {
+    await navigator.clipboard.writeText(words);
+    label.textContent = say(world.groups[name].secret ? "copied_secret" : "copied");
+    setTimeout(() => { label.textContent = say("copy"); }, 1600);
+  } catch {
+    const field = fieldOf(name);
+    put(`${field.value}${field.value ? " " : ""}${words}`, "", name); // no right to the clipboard: into the line instead
+  }
 }
 
 $("language").addEventListener("click", () => {
@@ -499,7 +708,7 @@ const NUMBER = /#(\d{1,9})(?![0-9a-z])/i; // of an alert; not a colour such as #
 function newestNumber() {
   for (let at = seen.length - 1; at >= 0; at -= 1) {
     const event = seen[at];
-    if (event.kind !== "card" && event.kind !== "say") continue;
+    if (!["card", "say", "update"].includes(event.kind)) continue;
     const found = NUMBER.exec(JSON.stringify(event.body).replaceAll("\u200b", ""));
     if (found) return found[1];
   }
@@ -513,8 +722,8 @@ function command(template) {
     me: admin.name,
     other: other.name,
     mailbox: other.mailbox,
-    webhook: world.groups.dingtalk.url,
-    secret: world.groups.dingtalk.secret,
+    room: world.groups[active].title,
+    webhook: webhook(active),
     number: newestNumber(),
   });
 }
@@ -543,8 +752,12 @@ function drawTour() {
     action.addEventListener("click", () => raise("critical"));
   }
   const count = el("span", "unseen", say("step", { n: step + 1, of: steps.length }), " ");
-  $("step").replaceChildren(el("p", "", count, words), ...(action ? [action] : []));
+  const told = fill(words, { platform: say(active) });
+  $("step").replaceChildren(el("p", "", count, told), ...(action ? [action] : []));
 }
+
+/** What was typed, without the mention or the slash command before it. */
+const bare = (words) => String(words).replace(/^(@Callboard|\/callboard) /, "").trim();
 
 /** Tick off what was done, and go on from the current step. */
 function notice(events) {
@@ -552,7 +765,7 @@ function notice(events) {
   for (const event of events) {
     if (event.kind !== "typed") continue;
     DONE_BY.forEach((pattern, at) => {
-      if (pattern?.test(String(event.body).trim())) done.add(at);
+      if (pattern?.test(bare(event.body))) done.add(at);
     });
   }
   const cards = events.some((event) => event.kind === "card" && NUMBER.test(JSON.stringify(event.body)));
@@ -565,6 +778,7 @@ function notice(events) {
 // -- begin
 
 async function begin() {
+  build();
   for (;;) {
     try {
       world = await ask("/sandbox/state");

@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from bot.sandbox import page
-from bot.sandbox.playground import GROUPS, PLAYERS, Playground
+from bot.sandbox.playground import GROUPS, PLAYERS, TITLES, Playground
 from handlers.commands import COMMANDS
 from handlers.commands.parser import parse
 
@@ -74,7 +74,9 @@ def test_another_machine_is_refused(client: FlaskClient, path: str) -> None:
         assert client.get(path, headers={header: "192.0.2.7"}).status_code == 403
 
 
-SAY = {"who": LIN.id, "where": "direct", "text": "help"}
+SAY = {"who": LIN.id, "platform": "dingtalk", "where": "direct", "text": "help"}
+PRESS = {"who": LIN.id, "platform": "slack", "seq": 1, "token": "abc.def"}
+HOME = {"who": LIN.id}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,13 @@ SAY = {"who": LIN.id, "where": "direct", "text": "help"}
     ],
 )
 def test_other_sites_can_post_nothing(client: FlaskClient, playground: Playground, headers: dict[str, str]) -> None:
-    for path, body in (("/sandbox/say", SAY), ("/sandbox/alert", {"sample": "critical"})):
+    posts: list[tuple[str, dict[str, Any]]] = [
+        ("/sandbox/say", SAY),
+        ("/sandbox/press", PRESS),
+        ("/sandbox/home", HOME),
+        ("/sandbox/alert", {"sample": "critical"}),
+    ]
+    for path, body in posts:
         answer = client.post(path, json=body, headers={"Host": "localhost", **headers})
         assert answer.status_code == 403
     assert playground.world.events == ()
@@ -122,6 +130,8 @@ def test_what_a_form_can_post_is_refused(client: FlaskClient, playground: Playgr
         ({}, "“who”"),
         ({**SAY, "who": "somebody"}, "admin01, member01"),
         ({**SAY, "who": ["admin01"]}, "“who”"),
+        ({**SAY, "platform": "sms"}, "dingtalk, wecom, lark, slack"),
+        ({**SAY, "platform": None}, "“platform”"),
         ({**SAY, "where": "elsewhere"}, "group, direct"),
         ({**SAY, "where": None}, "“where”"),
         ({**SAY, "text": ""}, "“text”"),
@@ -164,10 +174,61 @@ def test_a_service_that_cannot_be_reached_is_told(client: FlaskClient, playgroun
     words(answer)
 
 
-def test_where_the_real_dingtalk_is_connected_nobody_types_here(client: FlaskClient, playground: Playground) -> None:
-    playground.replaced -= {"dingtalk"}
-    assert client.post("/sandbox/say", json=SAY).status_code == 409
+@pytest.mark.parametrize("platform", GROUPS)
+def test_where_a_real_platform_is_connected_nobody_talks_here(
+    client: FlaskClient, playground: Playground, platform: str
+) -> None:
+    playground.replaced -= {platform}
+    for path, body in (("/sandbox/say", SAY), ("/sandbox/press", PRESS)):
+        answer = client.post(path, json={**body, "platform": platform})
+        assert answer.status_code == 409
+        assert page.NAMES[platform] in words(answer)
     assert playground.world.events == ()
+
+
+def test_the_home_page_is_that_of_the_stand_in_only(client: FlaskClient, playground: Playground) -> None:
+    assert client.post("/sandbox/home", json={"who": "somebody"}).status_code == 400
+    assert client.post("/sandbox/home", json=HOME).status_code == 502, "no service yet"
+    playground.replaced -= {"slack"}
+    assert client.post("/sandbox/home", json=HOME).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("body", "about"),
+    [
+        ({}, "“who”"),
+        ({**PRESS, "platform": "mail"}, "“platform”"),
+        ({**PRESS, "seq": "1"}, "“seq”"),
+        ({**PRESS, "seq": True}, "“seq”"),
+        ({**PRESS, "seq": 0}, "“seq”"),
+        ({**PRESS, "seq": 10**16}, "“seq”"),
+        ({**PRESS, "token": ""}, "“token”"),
+        ({**PRESS, "token": 1}, "“token”"),
+        ({**PRESS, "token": "x" * 2001}, "2000"),
+        ({**PRESS, "values": []}, "“values”"),
+        ({**PRESS, "values": {str(n): "" for n in range(101)}}, "“values”"),
+        ({**PRESS, "values": {"phone": 1}}, "“phone”"),
+        ({**PRESS, "values": {"note": "x" * 4001}}, "“note”"),
+    ],
+)
+def test_a_wrong_press_gets_a_sentence(client: FlaskClient, body: dict[str, Any], about: str) -> None:
+    answer = client.post("/sandbox/press", json=body)
+    assert answer.status_code == 400
+    assert about in words(answer)
+
+
+@pytest.mark.parametrize("platform", GROUPS)
+def test_only_what_is_really_there_can_be_pressed(client: FlaskClient, playground: Playground, platform: str) -> None:
+    playground.service_url = "http://127.0.0.1:1"
+    body = {**PRESS, "platform": platform}
+    assert client.post("/sandbox/press", json=body).status_code == 404
+    other = "lark" if platform == "slack" else "slack"
+    playground.world.happen("say", other, GROUPS[other], {"text": "no button"})
+    assert client.post("/sandbox/press", json=body).status_code == 404, "a message of another platform"
+    playground.world.happen("typed", platform, GROUPS[platform], "no button", person=LIN.on(platform).person)
+    answer = client.post("/sandbox/press", json={**body, "seq": 2})
+    assert answer.status_code == 404
+    words(answer)
 
 
 @pytest.mark.parametrize("path", GETS)
@@ -219,8 +280,8 @@ def test_every_command_that_the_tour_offers_is_understood(client: FlaskClient, p
         "other": WANG.name,
         "mailbox": WANG.mailbox,
         "number": "12",
+        "room": TITLES["dingtalk"],
         "webhook": playground.webhook_urls["dingtalk"],
-        "secret": playground.robot_secrets["dingtalk"],
     }
     forms = [command.form for command in COMMANDS.values()]
     offered = []
@@ -241,17 +302,17 @@ def news(client: FlaskClient, after: int, run: str = "") -> Any:
 
 
 def test_news_begin_with_everything_and_go_on_from_there(client: FlaskClient, playground: Playground) -> None:
-    playground.world.happen("typed", "dingtalk", LIN.chat, "one", person=LIN.id)
+    playground.world.happen("typed", "dingtalk", LIN.on("dingtalk").chat, "one", person=LIN.id)
     first = news(client, 0)
     assert [event["body"] for event in first["events"]] == ["one"]
-    playground.world.happen("typed", "dingtalk", LIN.chat, "two", person=LIN.id)
+    playground.world.happen("typed", "dingtalk", LIN.on("dingtalk").chat, "two", person=LIN.id)
     second = news(client, first["last"], first["run"])
     assert [event["body"] for event in second["events"]] == ["two"]
     assert second["run"] == first["run"]
 
 
 def test_a_page_of_an_earlier_run_gets_everything_at_once(client: FlaskClient, playground: Playground) -> None:
-    playground.world.happen("typed", "dingtalk", LIN.chat, "one", person=LIN.id)
+    playground.world.happen("typed", "dingtalk", LIN.on("dingtalk").chat, "one", person=LIN.id)
     assert [event["body"] for event in news(client, 700, "another")["events"]] == ["one"]
 
 
@@ -292,7 +353,7 @@ def test_what_no_window_shows_is_not_sent_but_counted(client: FlaskClient, playg
 
 
 def test_half_a_character_breaks_nothing(client: FlaskClient, playground: Playground) -> None:
-    playground.world.happen("typed", "dingtalk", LIN.chat, "\ud83d", person=LIN.id)
+    playground.world.happen("typed", "dingtalk", LIN.on("dingtalk").chat, "\ud83d", person=LIN.id)
     assert news(client, 0)["events"][0]["body"] == "\ud83d"
 
 
@@ -308,7 +369,7 @@ def test_a_page_opened_after_a_storm_gets_the_newest_only(client: FlaskClient, p
 def test_the_page_knows_when_there_is_a_source(client: FlaskClient, playground: Playground) -> None:
     assert news(client, 0)["source"] is False
     text = {"msgtype": "text", "text": {"content": "http://127.0.0.1:8000/alerts/alertmanager/tok-1"}}
-    playground.world.happen("say", "dingtalk", LIN.chat, text, person=LIN.id)
+    playground.world.happen("say", "dingtalk", LIN.on("dingtalk").chat, text, person=LIN.id)
     assert news(client, 0)["source"] is True
 
 
@@ -333,4 +394,12 @@ def test_the_state_names_people_groups_and_what_is_real(client: FlaskClient, pla
     assert {name: group["url"] for name, group in state["groups"].items()} == playground.webhook_urls
     assert state["groups"]["wecom"]["secret"] == ""
     assert len(state["replaced"]) == 6
-    assert playground.app.client_secret not in json.dumps(state)
+    assert state["people"][0]["on"]["slack"] == {"id": LIN.on("slack").person, "chat": LIN.on("slack").chat}
+    shown = json.dumps(state)
+    for secret in (
+        playground.app.client_secret,
+        *(playground.wecom.client_secret, playground.wecom_keys.token, playground.robot_keys.aes_key),
+        *(playground.lark.client_secret, playground.lark_key, playground.lark_token),
+        *(playground.slack.bot_token, playground.slack.signing_secret),
+    ):
+        assert secret not in shown

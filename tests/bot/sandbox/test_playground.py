@@ -7,19 +7,29 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot.app import credentials_of
 from bot.platforms.dingtalk import decode
+from bot.sandbox import dingtalk, lark_app, slack_app, wecom_cards
 from bot.sandbox.dingtalk import robot_sign
-from bot.sandbox.playground import DINGTALK_GROUP, PLAYERS, STORM, NoService, NoSource, Playground
+from bot.sandbox.playground import GROUPS, PLAYERS, STORM, Chat, NoService, NoSource, Playground
 from bot.settings import Settings
 from handlers.sources import SOURCES
 from handlers.sources.contract import Body
 from handlers.webhooks import channel_of
+from tests.browser.service import Sandbox
 
 LIN, WANG = PLAYERS
+CONTROLS = {
+    "dingtalk": dingtalk.controls,
+    "wecom": wecom_cards.controls,
+    "lark": lark_app.controls,
+    "slack": slack_app.controls,
+}
 
 
 class Service:
@@ -75,7 +85,17 @@ def settings(**values: Any) -> Settings:
 
 def tell_source(playground: Playground, url: str, person: str = LIN.id) -> None:
     message = {"msgtype": "markdown", "markdown": {"title": "x", "text": f"> {url}"}}
-    playground.world.happen("say", "dingtalk", LIN.chat, message, person=person)
+    playground.world.happen("say", "dingtalk", LIN.on("dingtalk").chat, message, person=person)
+
+
+def secrets_of(playground: Playground) -> list[str]:
+    return [
+        playground.app.client_secret,
+        *(playground.wecom.client_secret, playground.wecom_keys.token, playground.wecom_keys.aes_key),
+        *(playground.robot_keys.token, playground.robot_keys.aes_key),
+        *(playground.lark.client_secret, playground.lark_key, playground.lark_token),
+        *(playground.slack.bot_token, playground.slack.signing_secret),
+    ]
 
 
 def test_addresses_of_robots_are_the_same_after_every_start_and_credentials_are_not() -> None:
@@ -83,7 +103,7 @@ def test_addresses_of_robots_are_the_same_after_every_start_and_credentials_are_
     assert one.webhook_urls == two.webhook_urls
     assert one.robot_secrets == two.robot_secrets
     assert Playground("another").webhook_urls != one.webhook_urls
-    assert one.app.client_secret != two.app.client_secret
+    assert not set(secrets_of(one)) & set(secrets_of(two))
 
 
 def test_every_address_is_a_webhook_that_can_be_added_as_a_contact() -> None:
@@ -98,7 +118,7 @@ def test_ids_of_messages_are_new_after_every_start() -> None:
 
 
 def test_settings_lead_every_platform_to_the_stand_ins(playground: Playground) -> None:
-    made = playground.settings(settings(das_keyword="My Alarm"))
+    made = playground.settings(settings(sandbox=True, das_keyword="My Alarm"))
     url = playground.stand_ins.url
     assert {
         name: getattr(made, name)
@@ -120,7 +140,14 @@ def test_settings_lead_every_platform_to_the_stand_ins(playground: Playground) -
         "SMS_CODE",
         "SMS_ALERT",
     )
-    assert made.admins == ("dingtalk:dingsandbox/admin01",)
+    assert made.admins == (
+        "dingtalk:dingsandbox/admin01",
+        "wecom:wwsandbox/lin",
+        "lark:sandbox/ou_sandbox_lin",
+        "slack:TSANDBOX1/USANDBOXLIN",
+    )
+    assert set(credentials_of(made)) == {"dingtalk", "wecom", "lark", "slack"}
+    assert Settings.model_validate(made.model_dump()) == made, "what is made up would also be taken from outside"
     (robot,) = [robot for robot in playground.world.robots if robot.platform == "dingtalk"]
     assert robot.keywords == ("My Alarm",)
 
@@ -132,13 +159,14 @@ KEYS = {"alibaba_cloud_access_key_id": "real", "alibaba_cloud_access_key_secret"
 @pytest.mark.parametrize(
     ("platform", "given", "untouched"),
     [
-        ("dingtalk", DINGTALK, ("dingtalk_client_id", "dingtalk_api_url", "dingtalk_oapi_url", "admins")),
+        ("dingtalk", DINGTALK, ("dingtalk_client_id", "dingtalk_api_url", "dingtalk_oapi_url")),
         ("dingtalk", {"dingtalk_oapi_url": "http://127.0.0.1:9"}, ("dingtalk_oapi_url", "dingtalk_client_id")),
         ("wecom", {"wecom_corp_id": "ww1"}, ("wecom_api_url",)),
         ("wecom", {"wecom_api_url": "http://127.0.0.1:9"}, ("wecom_api_url",)),
         ("lark", {"lark_app_id": "cli", "lark_app_secret": "x"}, ("lark_api_url",)),
         ("slack", {"slack_hooks_url": "http://127.0.0.1:9"}, ("slack_hooks_url", "slack_api_url")),
         ("slack", {"slack_bot_token": "x", "slack_signing_secret": "y"}, ("slack_hooks_url", "slack_api_url")),
+        ("slack", {"slack_api_url": "http://127.0.0.1:9"}, ("slack_bot_token", "slack_api_url")),
         ("mail", {"smtp_url": "smtp://mail.example.com:587?starttls=1"}, ("smtp_url", "mail_from")),
         ("alibaba", KEYS, ("alibaba_cloud_access_key_id", "aliyun_sms_url", "cloudmonitor_url", "arms_url", "das_url")),
         ("alibaba", {"arms_url": "http://127.0.0.1:9"}, ("arms_url", "alibaba_cloud_access_key_id", "sms_sign_name")),
@@ -154,37 +182,41 @@ def test_a_platform_that_is_configured_is_never_replaced(
     assert len(playground.replaced) == 5, "the others are"
     changed = {name for name in type(before).model_fields if getattr(before, name) != getattr(after, name)}
     assert not any(name.startswith(platform) for name in changed)
+    assert not any(admin.startswith(f"{platform}:") for admin in after.admins)
 
 
 def test_admins_that_are_set_stay_admins(playground: Playground) -> None:
-    assert playground.settings(settings(admins="slack:T1/U1")).admins == ("slack:T1/U1", *playground.admins)
+    lin = playground.admins("slack")[0]
+    made = playground.settings(settings(admins=f"slack:T1/U1,{lin}")).admins
+    assert made[:2] == ("slack:T1/U1", lin)
+    assert len(made) == len(set(made)) == 5
 
 
 @pytest.mark.parametrize(("where", "direct"), [("group", False), ("direct", True)])
 def test_what_is_said_arrives_signed_and_whole(
     playground: Playground, service: Service, where: Any, direct: bool
 ) -> None:
-    posted = playground.say(WANG.id, where, "me 13900139000")
+    passed = playground.say(WANG.id, "dingtalk", where, "me 13900139000")
     ((path, headers, body),) = service.got
-    assert posted.status == 200
+    assert passed.status == 200
     assert path == "/dingtalk/messages"
     assert headers["sign"] == robot_sign(playground.app.client_secret, headers["timestamp"])
     incoming = decode(json.loads(body))
     assert incoming is not None
     assert (incoming.text, incoming.direct) == ("me 13900139000", direct)
     assert incoming.person == f"dingtalk:dingsandbox/{WANG.id}"
-    assert json.loads(body)["conversationId"] == (WANG.chat if direct else DINGTALK_GROUP)
+    assert json.loads(body)["conversationId"] == (WANG.on("dingtalk").chat if direct else GROUPS["dingtalk"])
 
 
 def test_saying_something_without_a_service_is_told(playground: Playground, service: Service) -> None:
     playground.service_url = ""
     with pytest.raises(NoService):
-        playground.say(LIN.id, "direct", "help")
+        playground.say(LIN.id, "dingtalk", "direct", "help")
     playground.service_url = "http://127.0.0.1:1"
     with pytest.raises(NoService):
-        playground.say(LIN.id, "direct", "help")
+        playground.say(LIN.id, "dingtalk", "direct", "help")
     with pytest.raises(LookupError):
-        playground.say("nobody", "direct", "help")
+        playground.say("nobody", "dingtalk", "direct", "help")
 
 
 def test_alerts_go_to_the_newest_source_on_our_own_address(playground: Playground, service: Service) -> None:
@@ -202,7 +234,9 @@ def test_an_address_is_found_also_where_markdown_made_it_harmless(playground: Pl
 
 
 def test_what_people_type_is_no_source(playground: Playground) -> None:
-    playground.world.happen("typed", "dingtalk", LIN.chat, "http://h/alerts/alertmanager/x", person=LIN.id)
+    playground.world.happen(
+        "typed", "dingtalk", LIN.on("dingtalk").chat, "http://h/alerts/alertmanager/x", person=LIN.id
+    )
     playground.world.happen("card", "slack", "C", {"text": "http://h/alerts/alertmanager/y"})
     assert playground.alert_path() is None
 
@@ -258,3 +292,58 @@ def test_stopping_ends_a_wait_for_news_at_once() -> None:
     assert ended.wait(5)
     thread.join(5)
     playground.stop()  # twice is as good as once
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    made = Sandbox(tmp_path)
+    yield made
+    made.stop()
+
+
+CHATS: tuple[Chat, ...] = ("dingtalk", "wecom", "lark", "slack")
+
+
+def test_what_is_typed_anywhere_is_answered_there_by_the_real_service(sandbox: Sandbox) -> None:
+    playground = sandbox.playground
+    for platform in CHATS:
+        for where, place in (("group", GROUPS[platform]), ("direct", LIN.on(platform).chat)):
+            after = playground.world.last
+            passed = playground.say(LIN.id, platform, where, "group list")  # type: ignore[arg-type]
+            assert passed.status == 200, (platform, where)
+            sandbox.answer(place, after=after, containing="no groups")
+    assert playground.world.refusals() == []
+
+
+def test_a_slash_command_is_answered_to_its_person_alone(sandbox: Sandbox) -> None:
+    playground = sandbox.playground
+    assert playground.say(WANG.id, "slack", "group", "/callboard group list").status == 200
+    event = sandbox.answer(GROUPS["slack"], containing="no groups")
+    assert (event.person, event.note) == (WANG.on("slack").person, "ephemeral")
+
+
+def test_the_admin_is_one_on_every_platform_and_the_member_on_none(sandbox: Sandbox) -> None:
+    playground = sandbox.playground
+    for platform in CHATS:
+        for player in PLAYERS:
+            after = playground.world.last
+            playground.say(player.id, platform, "direct", f"group create {player.also}-{platform}")
+            containing = f"{player.also}-{platform}" if player.admin else "admin"
+            sandbox.answer(player.on(platform).chat, after=after, containing=containing)
+
+
+@pytest.mark.parametrize("platform", CHATS)
+def test_a_button_is_pressed_as_the_platform_passes_it_on(sandbox: Sandbox, platform: Chat) -> None:
+    playground = sandbox.playground
+    chat = LIN.on(platform).chat
+    for text in ("group create dba", "group delete dba"):
+        after = playground.world.last
+        playground.say(LIN.id, platform, "direct", text)
+        asked = sandbox.answer(chat, after=after, containing="dba")
+    (yes,) = [one for one in CONTROLS[platform](asked.body) if one["label"] == "Yes"]
+    with pytest.raises(LookupError):
+        playground.press(LIN.id, platform, asked.seq, f"{yes['token']}x")
+    after = playground.world.last
+    assert playground.press(LIN.id, platform, asked.seq, yes["token"]).status == 200
+    sandbox.answer(chat, after=after, containing="deleted")
+    assert playground.world.refusals() == []

@@ -130,6 +130,8 @@ def link_name(label: str) -> Say:
         "runbook": _("Runbook"),
         "graph": _("Graph"),
         "dashboard": _("Dashboard"),
+        "panel": _("Panel"),
+        "image": _("Image"),
         "source": _("Source"),
         "silence": _("Silence"),
         "link": _("Details"),

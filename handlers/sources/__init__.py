@@ -1,12 +1,21 @@
 """One module per alert kind: a request body becomes a list of alerts. Pure.
 
-Beside the kinds: `contract` (what a source is, the limits of an alert) and `reader` (untrusted JSON and forms).
+Beside the kinds: `contract` (what a source is, the limits of an alert), `reader` (untrusted JSON and forms), `labelled`
+(the shape of Prometheus) and `arms_webhook` (what ARMS posts, which several kinds take).
 Not here: tokens and HTTP answers (`bot/web`), what becomes of an alert afterwards (`handlers`).
 """
 
-from handlers.sources import alertmanager, cloudmonitor, generic
+from handlers.sources import alertmanager, arms, cloudmonitor, das, generic, grafana
 from handlers.sources.contract import Source
 
 SOURCES: dict[str, Source] = {
-    source.name: source for source in (alertmanager.SOURCE, cloudmonitor.SOURCE, generic.SOURCE)
+    source.name: source
+    for source in (
+        alertmanager.SOURCE,
+        grafana.SOURCE,
+        cloudmonitor.SOURCE,
+        arms.SOURCE,
+        das.SOURCE,
+        generic.SOURCE,
+    )
 }

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import get_args
 from urllib.parse import quote
 
-from handlers.model import Alert, Status
-from handlers.sources.contract import ALERTS_MAX, Body, Source, fingerprint, fitted, is_blank, severity_of
-from handlers.sources.reader import Node, read_json
+from handlers.model import Alert
+from handlers.sources.contract import ALERTS_MAX, Body, Source, fitted
+from handlers.sources.labelled import STATUSES, read, shown
+from handlers.sources.reader import read_json
 from handlers.urls import safe_url
 
 NAME = "alertmanager"
-STATUSES: tuple[Status, ...] = get_args(Status)
-
-LINK_ANNOTATIONS = {
-    "runbook": ("runbook_url", "runbook"),
-    "dashboard": ("dashboard_url", "dashboard", "dashboardURL"),
-}
 
 
 def parse(body: Body, now: datetime) -> list[Alert]:
@@ -31,52 +26,14 @@ def parse(body: Body, now: datetime) -> list[Alert]:
     top = read_json(body.raw)
     group_status = top.get("status").word(STATUSES, "firing")
     external_url = safe_url(top.get("externalURL").text()) or ""
-    return [_alert(node, group_status, external_url, now) for node in top.get("alerts").elements(ALERTS_MAX)]
+    alerts = [read(NAME, node, group_status, now) for node in top.get("alerts").elements(ALERTS_MAX)]
+    return [fitted(_with_silence(alert, external_url)) for alert in alerts]
 
 
-def _alert(node: Node, group_status: Status, external_url: str, now: datetime) -> Alert:
-    labels = node.get("labels").scalars()
-    annotations = node.get("annotations").scalars()
-    status = node.get("status").word(STATUSES, group_status)
-    ends_at = node.get("endsAt").time()
-    given = node.get("fingerprint").scalar().strip()
-    return fitted(
-        Alert(
-            fingerprint=fingerprint(NAME, "given", given) if given else fingerprint(NAME, "labels", labels),
-            title=title(labels, annotations),
-            status=status,
-            severity=severity_of(labels.get("severity", "")),
-            description=_first(annotations, "description", "message"),
-            rule=labels.get("alertname", ""),
-            labels=labels,
-            annotations=annotations,
-            links=_links(labels, annotations, node.get("generatorURL").text(), external_url),
-            starts_at=node.get("startsAt").time(),
-            # While it fires, `endsAt` is only the time at which Alertmanager would give it up.
-            ends_at=(ends_at or now) if status == "resolved" else None,
-        )
-    )
-
-
-def title(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
-    """What the rule calls itself, never empty: its summary, else its name, else its labels."""
-    said = _first(annotations, "summary", "title") or _first(labels, "alertname") or _first(annotations, "message")
-    return said or ", ".join(f"{name}={value}" for name, value in sorted(labels.items())) or "Alert without a name"
-
-
-def _first(texts: Mapping[str, str], *names: str) -> str:
-    return next((texts[name] for name in names if not is_blank(texts.get(name, ""))), "")
-
-
-def _links(
-    labels: Mapping[str, str], annotations: Mapping[str, str], generator_url: str, external_url: str
-) -> tuple[tuple[str, str], ...]:
-    """Those that may be shown as links; others stay readable among the annotations."""
-    found = [(label, _first(annotations, *names)) for label, names in LINK_ANNOTATIONS.items()]
-    found.append(("graph", generator_url))
-    if external_url and labels:
-        found.append(("silence", silence_url(external_url, labels)))
-    return tuple((label, url) for label, raw in found if (url := safe_url(raw.strip())))
+def _with_silence(alert: Alert, external_url: str) -> Alert:
+    if not external_url or not alert.labels:
+        return alert
+    return replace(alert, links=alert.links + shown(("silence", silence_url(external_url, alert.labels))))
 
 
 def silence_url(external_url: str, labels: Mapping[str, str]) -> str:

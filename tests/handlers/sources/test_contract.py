@@ -33,12 +33,40 @@ FIELDS = {
         *("dimensions", "timestamp", "userId", "instanceName", "customLabels"),
         *("alert", "name", "eventTime", "level", "content", "severity", "time", "startTime"),
     ],
+    "grafana": [
+        *("status", "alerts", "orgId", "title"),
+        *("state", "ruleName", "ruleId", "tags", "evalMatches", "ruleUrl", "imageUrl", "message", "dashboardId"),
+    ],
+    "arms": [
+        "status",
+        "alerts",
+        "externalURL",
+        "level",
+        "Alert name",
+        "告警名称",
+        "Recovery time",
+        "告警内容",
+        "severity",
+    ],
+    "das": [
+        *("alerts", "RequestId", "Code", "Data", "labels", "SpanId", "taskType", "eventType", "Level", "instanceId"),
+        *("status", "startTime", "endTime", "message", "indexAdvices", "priority", "url"),
+    ],
     "json": [*sorted(FIELDS_OF_JSON), "extra"],
 }
+LIKE_ALERTMANAGER = ("alertmanager", "grafana", "arms", "das")
 WORDS = st.sampled_from(
     (
         *("firing", "OK", "ALERT", "TRIGGERED", "WARN", "null", "", "2026-03-28T01:00:00Z", "20260328T090000+0800"),
         *("https://example.com/x", "{a=b, c=d}", '{"eventName": "X_End"}', '[{"label": "a", "value": 1}]', "0"),
+        *(
+            "$alertmanager_content",
+            "{{ .status }}",
+            "alerting",
+            "no_data",
+            '{"List": {"T": ["{}", "x"]}}',
+            '{\\"a\\": 1}',
+        ),
     )
 )
 
@@ -88,17 +116,28 @@ def test_any_bytes_give_alerts_or_a_payload_error(kind: str, raw: bytes, content
     only_alerts_or_a_payload_error(kind, raw, content_type)
 
 
+def test_every_source_is_tried_with_its_own_fields() -> None:
+    assert set(FIELDS) == set(SOURCES)
+
+
 @pytest.mark.parametrize("kind", FIELDS)
 @given(data=st.data())
 @settings(max_examples=80, deadline=None)
 def test_any_json_gives_alerts_or_a_payload_error(kind: str, data: st.DataObject) -> None:
     value = JSON_VALUES | WORDS
     flat: st.SearchStrategy[object] = st.dictionaries(st.sampled_from(FIELDS[kind]), value, max_size=10)
-    if kind == "alertmanager":
-        names = ("status", "labels", "annotations", "startsAt", "endsAt", "fingerprint", "generatorURL")
+    if kind in LIKE_ALERTMANAGER:
+        names = (
+            *("status", "labels", "annotations", "startsAt", "endsAt", "fingerprint", "generatorURL"),
+            *("startTime", "values", "valueString", "dashboardURL", "level", "extra"),
+        )
         texts = st.dictionaries(st.sampled_from(("alertname", "severity", "summary", "a")), WORDS | st.text())
         alert = st.dictionaries(st.sampled_from(names), value | texts)
         flat = st.fixed_dictionaries({"alerts": st.lists(alert, max_size=3)}) | flat
+    if kind == "das":
+        event = flat.map(json.dumps) | WORDS | value
+        listed = st.fixed_dictionaries({"List": st.fixed_dictionaries({"T": st.lists(event, max_size=3)})})
+        flat = st.fixed_dictionaries({"Data": listed | listed.map(json.dumps) | event}) | flat
     body = json.dumps(data.draw(flat | JSON_VALUES | st.lists(flat, max_size=3)))
     only_alerts_or_a_payload_error(kind, body.encode())
 

@@ -103,7 +103,7 @@ class Inbox:
         Raises ForgedButton for a press of what is no button of ours; then nothing is stored.
         """
         if incoming.press is not None:
-            buttons.opened(self._database.vault, incoming.press.token)
+            buttons.opened(self._database.vault, incoming.press.token, link=incoming.platform == desk.LINK)
         now = self._clock()
         try:
             with self._database.write() as tx:
@@ -220,5 +220,5 @@ class Inbox:
         with self._database.write() as tx:
             inbound.forget(tx, now - timedelta(days=7))
             people.forget_expired(tx, now - timedelta(days=1))
-            presses.forget(tx, now - buttons.ALERT_LIFE - timedelta(days=1))
+            presses.forget(tx, now - buttons.LONG_LIFE - timedelta(days=1))
             identities.forget(tx, now)

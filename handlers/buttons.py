@@ -26,9 +26,11 @@ from storage.vault import Vault
 MAX_CHARS = 900
 """Of a token: WeCom takes 1,024 bytes as the key of a button, DingTalk 1 KB as the value of a card's variable."""
 
-ALERT_LIFE = timedelta(days=7)
 LIFE = timedelta(minutes=30)
-"""How long other buttons and forms work."""
+"""How long buttons and forms work."""
+
+LONG_LIFE = timedelta(days=7)
+"""The same for buttons on an alert's card, and for those that change nothing by themselves: they open a form or a list."""
 
 PAGE = "/confirm/"
 """Path of the page behind a link; the token follows."""
@@ -160,7 +162,7 @@ def _with_tokens(
         if not button.once and purpose == _LINK:
             continue  # opens a form, which pages do not have
         nonce = (button.nonce or new_nonce()) if button.once else ""
-        until = now + (ALERT_LIFE if button.anyone else LIFE)
+        until = now + (LIFE if button.once and not button.anyone else LONG_LIFE)
         bound = Bound(str(button.says), "" if button.anyone else person, conversation, until, nonce)
         try:
             yield replace(button, token=sealed(vault, bound, purpose))

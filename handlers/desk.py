@@ -71,6 +71,8 @@ class Said(Protocol):
     @property
     def press(self) -> Pressed | None: ...
     @property
+    def spoken(self) -> bool: ...
+    @property
     def trigger(self) -> str: ...
     @property
     def inline(self) -> str: ...
@@ -360,7 +362,8 @@ def _answers(ctx: Context, message: Said) -> Answers:
         return said(error.say) if message.addressed else []
     if not message.addressed and not _expected(ctx, request):
         return []
-    if request.form not in ("yes", "no", "more", "code") or message.text.strip().casefold() not in ("y", "n", "ok"):
+    neutral = message.text.strip().casefold() in ("y", "n", "ok")
+    if message.spoken and (request.form not in ("yes", "no", "more", "code") or not neutral):
         ctx.language = request.language
     return _carry_out(ctx, request)
 

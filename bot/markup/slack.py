@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bot.markup.plain import MARK, block_lines, boundary, cut, unmentioned
-from handlers.document import Block, Document, Facts
+from bot.markup.plain import MARK, block_lines, boundary, cut, one_line, unmentioned
+from handlers.document import Block, Button, Document, Facts
 from handlers.urls import safe_url
 
 COLOURS = {
@@ -29,6 +29,11 @@ FIELDS = 10
 FIELD_CHARS = 2000
 CONTEXT_ELEMENTS = 10
 LINK_LABEL_CHARS = 80
+ACTIONS = 25
+BUTTON_CHARS = 75
+
+ACTION = "callboard"
+"""How the `action_id` of every button of ours begins, and the `callback_id` of our forms."""
 
 _MARKS = str.maketrans({"*": "∗", "_": "＿", "~": "～", "`": "＇", "|": "｜", "\n": " "})
 
@@ -51,9 +56,23 @@ def blocks(document: Document) -> list[dict[str, Any]]:
     links = [_link(str(link.label), link.url) for link in document.links if safe_url(link.url)]
     for at in range(0, len(links), CONTEXT_ELEMENTS):
         drawn.append({"type": "context", "elements": links[at : at + CONTEXT_ELEMENTS]})
+    drawn.extend(_actions([button for button in document.buttons if button.token]))
     if document.footer:
         drawn.append({"type": "context", "elements": [plain(cut(str(document.footer), FIELD_CHARS))]})
     return drawn
+
+
+def _actions(buttons: list[Button]) -> Iterator[dict[str, Any]]:
+    """Rows of buttons. What is in a card of a channel has no token, and so no button is drawn there."""
+    drawn = [_button(button, f"{ACTION}-{at}") for at, button in enumerate(buttons, 1)]
+    for at in range(0, len(drawn), ACTIONS):
+        yield {"type": "actions", "elements": drawn[at : at + ACTIONS]}
+
+
+def _button(button: Button, action_id: str) -> dict[str, Any]:
+    label = plain(cut(one_line(str(button.label)), BUTTON_CHARS))
+    drawn: dict[str, Any] = {"type": "button", "action_id": action_id, "text": label, "value": button.token}
+    return drawn if button.style == "plain" else drawn | {"style": button.style}
 
 
 def plain(text: str) -> dict[str, Any]:

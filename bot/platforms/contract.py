@@ -41,6 +41,8 @@ class Incoming:
     mentions      other people mentioned: (person id, name), in order; in `text` they may or may not be visible
     reply_url     where an answer may be posted without a token until `reply_until`
     press         a button or form; `text` is "" then, and `conversation` may be "" (that of the button counts)
+    spoken        the person said these words; False: we put them there (a page was opened, a shortcut was chosen), so they
+                  tell nothing of the person's language
     trigger       what lets a platform open a form in the next seconds (Slack's `trigger_id`), else ""
     inline        which first answers the response to this very callback shows, so that they are not owed. "buttons": those
                   with buttons; "replace": those that take the place of the message with the button; "always": also those
@@ -61,6 +63,7 @@ class Incoming:
     reply_until: datetime | None = None
     event_id: str = ""
     press: Press | None = None
+    spoken: bool = True
     trigger: str = field(default="", repr=False)
     inline: Literal["", "buttons", "replace", "always"] = ""
 

@@ -1,7 +1,8 @@
-"""Slack: mentions, direct messages and slash commands, by HTTP or Socket Mode.
+"""Slack: mentions, direct messages, slash commands, buttons, forms and the app's own page, by HTTP or Socket Mode.
 
-In `slack_callback` callbacks are verified and decoded, in `slack_routing` they go through Bolt, in `slack_socket` they
-come over a WebSocket, and `slack_say` has the ways out.
+In `slack_callback` callbacks are verified and what was said is decoded, in `slack_press` what was pressed, in
+`slack_routing` they go through Bolt, in `slack_socket` they come over a WebSocket; `slack_say` has the ways out, and
+`slack_modal` draws forms.
 """
 
 from __future__ import annotations
@@ -18,4 +19,10 @@ def credentials(settings: Settings) -> SlackCredentials | None:
     return SlackCredentials(settings.slack_bot_token) if settings.slack_bot_token else None
 
 
-PLATFORM = Platform(name="slack", say=slack_say.say, budgets=(Throttle(1, 1.1),))
+PLATFORM = Platform(
+    name="slack",
+    say=slack_say.say,
+    budgets=(Throttle(1, 1.1),),
+    forms=True,
+    buttons=lambda _credentials: "press",
+)

@@ -10,6 +10,8 @@ Conversations:
     slack:T0001/D0001/U0001  the one-to-one chat, and commands typed in it
     slack:T0001/C0001/U0001  commands that this person types in that channel: the answers are ephemeral, so nobody else
                              reads them, and what they show is what a one-to-one chat shows
+    slack:T0001/home/U0001   the app's own page of this person; only the answer to opening it is drawn there, every
+                             other is said one-to-one (see `slack_say.HOME_URL`)
 
 A thread is no conversation of its own, so that a question asked in the channel may be answered in its thread. A mention
 in a thread is answered in that thread: `reply_url` says which (see `slack_say.answer_url`).
@@ -25,6 +27,7 @@ from datetime import datetime
 
 from bot.platforms import slack_say
 from bot.platforms.contract import Incoming
+from bot.platforms.slack_ids import MESSAGE_ID, NAME_MAX_CHARS, needed_id, optional_id, string, title_of
 from bot.platforms.slack_text import Mentions, mentioned, plain
 from handlers.errors import PayloadError
 from handlers.texts import _
@@ -32,13 +35,7 @@ from handlers.texts import _
 SKEW_S = 300
 """A timestamp more than five minutes away is refused; exactly five minutes is not."""
 
-NAME_MAX_CHARS = 128
-
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
-_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_MESSAGE_ID = re.compile(r"[!-~]{1,200}")
-_THREAD = re.compile(r"[0-9]{1,12}\.[0-9]{1,6}")
-_NOT_A_TITLE = ("directmessage", "privategroup")
 
 
 # ---- the signature
@@ -71,30 +68,31 @@ def decode_command(form: Mapping[str, object], now: datetime, fallback_id: str =
     fallback_id  stands in for a missing `trigger_id`, as something that a replay repeats
     PayloadError names the field without which nothing can be done.
     """
-    team, channel, user = (_needed_id(form, name) for name in ("team_id", "channel_id", "user_id"))
-    text, mentions = plain(_string(form.get("text")))
+    team, channel, user = (needed_id(form, name) for name in ("team_id", "channel_id", "user_id"))
+    text, mentions = plain(string(form.get("text")))
     url = slack_say.response_url(form.get("response_url"))
-    title = _string(form.get("channel_name"))
-    trigger = _string(form.get("trigger_id")) or fallback_id
-    if not _MESSAGE_ID.fullmatch(trigger):
+    trigger = string(form.get("trigger_id"))
+    if not MESSAGE_ID.fullmatch(trigger or fallback_id):
         raise PayloadError("$.trigger_id", _("an id is expected"))
     return Incoming(
         platform="slack",
-        message_id=trigger,
+        message_id=trigger or fallback_id,
         person=f"slack:{team}/{user}",
-        name=_string(form.get("user_name"))[:NAME_MAX_CHARS],
+        name=string(form.get("user_name"))[:NAME_MAX_CHARS],
         conversation=f"slack:{team}/{channel}/{user}",
         direct=True,
         text=text,
-        title="" if title in _NOT_A_TITLE or channel.startswith("D") else title[:NAME_MAX_CHARS],
+        title=title_of(channel, form.get("channel_name")),
         mentions=_people(team, mentions),
         reply_url=url or slack_say.answer_url(""),
         reply_until=now + slack_say.RESPONSE_LASTS if url else None,
+        trigger=trigger,
     )
 
 
 def decode_event(body: Mapping[str, object]) -> Incoming | None:
-    """A mention in a channel or a message in a one-to-one chat; None for every other event, and for what bots say.
+    """A mention in a channel, a message in a one-to-one chat, or that somebody opened the app's own page, which says
+    `home`; None for every other event, and for what bots say.
 
     PayloadError names the field without which nothing can be done.
     """
@@ -106,20 +104,22 @@ def decode_event(body: Mapping[str, object]) -> Incoming | None:
     # Whoever answers bots, edits or itself talks for ever.
     if event.get("bot_id") or event.get("subtype") or not user or user in own or user == "USLACKBOT":
         return None
+    if event.get("type") == "app_home_opened":
+        return _opened_home(body, event) if event.get("tab") == "home" else None
     if event.get("type") not in ("app_mention", "message"):
         return None
-    team, channel = _needed_id(body, "team_id"), _needed_id(event, "channel", "$.event.channel")
-    user = _needed_id(event, "user", "$.event.user")
+    team, channel = needed_id(body, "team_id"), needed_id(event, "channel", "$.event.channel")
+    user = needed_id(event, "user", "$.event.user")
     direct = event.get("channel_type", "im") == "im" and channel.startswith("D")
     # A mention also arrives as `message` where an app subscribed to these, and in a one-to-one chat nobody needs one.
     if direct is not (event.get("type") == "message"):
         return None
-    raw = _string(event.get("text"))
+    raw = string(event.get("text"))
     if not direct and not own:
         own = mentioned(raw)[:1]  # an old form of the event does not tell who the bot is
     text, mentions = plain(raw, own)
-    thread = _string(event.get("thread_ts"))
-    home = _optional_id(event.get("user_team")) or team  # somebody of another workspace, in a shared channel
+    thread = string(event.get("thread_ts"))
+    home = optional_id(event.get("user_team")) or team  # somebody of another workspace, in a shared channel
     return Incoming(
         platform="slack",
         message_id=_event_id(body),
@@ -129,13 +129,29 @@ def decode_event(body: Mapping[str, object]) -> Incoming | None:
         direct=direct,
         text=text,
         mentions=_people(team, mentions),
-        reply_url=slack_say.answer_url(thread if _THREAD.fullmatch(thread) else ""),
+        reply_url=slack_say.answer_url(thread),
+    )
+
+
+def _opened_home(body: Mapping[str, object], event: Mapping[str, object]) -> Incoming:
+    team, user = needed_id(body, "team_id"), needed_id(event, "user", "$.event.user")
+    home = optional_id(event.get("user_team")) or team
+    return Incoming(
+        platform="slack",
+        message_id=_event_id(body),
+        person=f"slack:{home}/{user}",
+        name="",
+        conversation=f"slack:{team}/{slack_say.HOME}/{user}",
+        direct=True,
+        text="home",
+        spoken=False,
+        reply_url=slack_say.HOME_URL,
     )
 
 
 def _event_id(body: Mapping[str, object]) -> str:
     event_id = body.get("event_id")
-    if not isinstance(event_id, str) or not _MESSAGE_ID.fullmatch(event_id):
+    if not isinstance(event_id, str) or not MESSAGE_ID.fullmatch(event_id):
         raise PayloadError("$.event_id", _("an id is expected"))
     return event_id
 
@@ -153,19 +169,3 @@ def _own(body: Mapping[str, object]) -> tuple[str, ...]:
 
 def _people(team: str, mentions: Mentions) -> tuple[tuple[str, str], ...]:
     return tuple((f"slack:{team}/{user}", name) for user, name in mentions)
-
-
-def _needed_id(values: Mapping[str, object], name: str, path: str = "") -> str:
-    found = _optional_id(values.get(name))
-    if not found:
-        raise PayloadError(path or f"$.{name}", _("an id is expected"))
-    return found
-
-
-def _optional_id(value: object) -> str:
-    """The id when it is one, else ""."""
-    return value if isinstance(value, str) and _ID.fullmatch(value) else ""
-
-
-def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""

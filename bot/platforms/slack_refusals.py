@@ -1,8 +1,8 @@
 """Why Slack did not take an answer: one line per documented code, and whether trying again makes sense.
 
-https://docs.slack.dev/reference/methods/chat.postMessage, .../chat.postEphemeral, and the answers of a `response_url`
-(https://docs.slack.dev/interactivity/handling-user-interaction). Robots behind webhooks have their own table in
-`bot/channels`.
+https://docs.slack.dev/reference/methods/chat.postMessage, .../chat.postEphemeral, .../chat.update, .../views.open,
+.../views.publish, and the answers of a `response_url` (https://docs.slack.dev/interactivity/handling-user-interaction).
+Robots behind webhooks have their own table in `bot/channels`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ NOT_THERE = Refusal("not_there", _("The bot is not in this Slack channel; invite
 FORBIDDEN = Refusal("forbidden", _("Slack does not let the bot write here; ask an administrator of the workspace."))
 NO_THREAD = Refusal("no_thread", _("This Slack thread does not exist any more."))
 USED_UP = Refusal("used_up", _("The time to answer this Slack command is over."))
+UNCHANGEABLE = Refusal("unchangeable", _("This Slack message cannot be changed any more."))
+LATE = Refusal("late", _("The moment in which Slack opens a form is over."))
 TOKEN = Refusal(
     "credentials",
     _("Slack refuses the bot's token; install the app again, set SLACK_BOT_TOKEN, and try “python -m bot check”."),
@@ -70,6 +72,18 @@ REFUSALS: dict[str, Refusal] = {
     "invalid_attachments": FORM,
     "invalid_arguments": FORM,
     "invalid_payload": FORM,
+    "message_not_found": UNCHANGEABLE,
+    "cant_update_message": UNCHANGEABLE,
+    "edit_window_closed": UNCHANGEABLE,
+    "is_inactive": UNCHANGEABLE,
+    "block_mismatch": UNCHANGEABLE,
+    "expired_trigger_id": LATE,
+    "exchanged_trigger_id": LATE,
+    "invalid_trigger_id": LATE,
+    "view_too_large": FORM,
+    "not_enabled": Refusal(
+        "no_home", _("The Slack app has no page of its own; switch on its Home Tab under App Home.")
+    ),
     "used_url": USED_UP,
     "expired_url": USED_UP,
     "ratelimited": TOO_FAST,

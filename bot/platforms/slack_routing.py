@@ -18,7 +18,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -29,6 +30,8 @@ from slack_sdk import WebClient
 
 from bot.platforms.contract import Incoming
 from bot.platforms.slack_callback import decode_command, decode_event
+from bot.platforms.slack_press import decode_click, decode_form, decode_shortcut, shown_errors
+from handlers.desk import Outcome
 from handlers.errors import PayloadError
 from handlers.texts import _
 
@@ -73,6 +76,7 @@ class SlackRouting:
     """The Bolt app of one workspace.
 
     take_in    stores a message durably, or raises
+    carry_out  does what a button or form says, or raises: the answer to a form has to tell what is wrong with it
     clock      aware, UTC
     api_url    `https://slack.com` or what stands in for it
     """
@@ -81,11 +85,13 @@ class SlackRouting:
         self,
         bot_token: str,
         take_in: Callable[[Incoming], object],
+        carry_out: Callable[[Incoming], Outcome | None],
         clock: Callable[[], datetime],
         *,
         api_url: str = "",
     ) -> None:
         self._take_in = take_in
+        self._carry_out = carry_out
         self._clock = clock
         client = WebClient(base_url=f"{api_url or VENDOR}/api/", timeout=10, logger=MUTED)
         client.proxy = None  # nothing else of this service asks the environment for proxies
@@ -102,9 +108,12 @@ class SlackRouting:
         self.bolt.command(ANYTHING)(self._command)
         self.bolt.event("app_mention")(self._event)
         self.bolt.event("message")(self._event)
+        self.bolt.event("app_home_opened")(self._event)
         self.bolt.event(ANYTHING)(_nothing)
-        for register in (self.bolt.action, self.bolt.shortcut, self.bolt.view, self.bolt.view_closed):
-            register(ANYTHING)(_acknowledged)
+        self.bolt.action(ANYTHING)(self._click)
+        self.bolt.view(ANYTHING)(self._form)
+        self.bolt.shortcut(ANYTHING)(self._shortcut)
+        self.bolt.view_closed(ANYTHING)(_acknowledged)
         self.bolt.options(ANYTHING)(_no_options)
 
     def __repr__(self) -> str:
@@ -114,7 +123,8 @@ class SlackRouting:
         """What Slack is to be answered; everything that was said is on disk by then.
 
         message_id  stands in for the id of a command that has none
-        Raises what `take_in` raised, and PayloadError for a payload of no known form.
+        Raises what `take_in` and `carry_out` raised, ForgedButton among them, and PayloadError for a payload of no
+        known form.
         """
         failure: list[Exception] = []
         context = {"failure": failure, "fallback_id": message_id}
@@ -131,24 +141,51 @@ class SlackRouting:
             raise PayloadError("$", _("not a payload of Slack's documented form"))
         return response
 
-    # ---- listeners: they run before Slack is answered, so they store and do nothing else
+    # ---- listeners: they run before Slack is answered, so they only touch the database
 
     def _command(self, body: dict[str, Any], context: BoltContext, ack: Ack) -> None:
-        try:
+        with _kept(context):
             self._take_in(decode_command(body, self._clock(), context.get("fallback_id", "")))
-        except Exception as error:
-            context["failure"].append(error)
-            raise
         ack()
 
     def _event(self, body: dict[str, Any], context: BoltContext) -> None:
-        try:
+        with _kept(context):
             incoming = decode_event(body)
             if incoming is not None:
                 self._take_in(incoming)
-        except Exception as error:
-            context["failure"].append(error)
-            raise
+
+    def _click(self, body: dict[str, Any], context: BoltContext, ack: Ack) -> None:
+        with _kept(context):
+            incoming = decode_click(body, self._clock(), context.get("fallback_id", ""))
+            if incoming is not None:
+                self._carry_out(incoming)
+        ack()
+
+    def _form(self, body: dict[str, Any], context: BoltContext, ack: Ack) -> None:
+        with _kept(context):
+            incoming = decode_form(body, context.get("fallback_id", ""))
+            outcome = self._carry_out(incoming) if incoming is not None else None
+        if outcome is not None and outcome.errors:
+            ack(response_action="errors", errors=shown_errors(body, outcome.errors))
+        else:
+            ack()  # closes it
+
+    def _shortcut(self, body: dict[str, Any], context: BoltContext, ack: Ack) -> None:
+        with _kept(context):
+            incoming = decode_shortcut(body, self._clock(), context.get("fallback_id", ""))
+            if incoming is not None:
+                self._take_in(incoming)
+        ack()
+
+
+@contextmanager
+def _kept(context: BoltContext) -> Iterator[None]:
+    """Bolt turns what a listener raises into an answer of its own; `dispatch` raises it again."""
+    try:
+        yield
+    except Exception as error:
+        context["failure"].append(error)
+        raise
 
 
 def _nothing() -> None:
@@ -156,7 +193,7 @@ def _nothing() -> None:
 
 
 def _acknowledged(ack: Ack) -> None:
-    """Clicks and forms that are not ours."""
+    """What nobody here needs to know."""
     ack()
 
 

@@ -27,6 +27,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from bot.http import Http, Unreachable
 from bot.platforms.backoff import backoff_s
+from handlers.buttons import ForgedButton
 from handlers.errors import PayloadError
 
 VENDOR = "https://slack.com"
@@ -219,6 +220,8 @@ class SocketRunner:
         except PayloadError as error:
             # It would be as wrong the next time.
             self._log.warning("Slack Socket Mode: a payload was left out (%s)", error.path)
+        except ForgedButton:
+            self._log.warning("Slack Socket Mode: a button that is not one of ours was left out")
         except Exception as error:
             self._log.error("Slack Socket Mode: a payload was not stored (%s)", type(error).__name__)
             return

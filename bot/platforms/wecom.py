@@ -116,9 +116,9 @@ def credentials(settings: Settings) -> WeComCredentials | None:
     return WeComCredentials(settings.wecom_corp_id, app, robot_envelope(settings) is not None)
 
 
-def private(ours: WeComCredentials | None) -> frozenset[str]:
+def private(ours: object) -> frozenset[str]:
     """The platform's name when it can say something to one person alone: only the app can."""
-    return frozenset({"wecom"}) if ours is not None and ours.app is not None else frozenset()
+    return frozenset({"wecom"}) if isinstance(ours, WeComCredentials) and ours.app is not None else frozenset()
 
 
 def buttons(ours: object) -> Literal["press", ""]:

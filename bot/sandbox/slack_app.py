@@ -1,9 +1,7 @@
-"""Slack: the app's endpoints (Web API, `response_url`), and a client that types.
+"""Slack: a person's client, that types and presses and passes it on to the app.
 
-Pages: https://docs.slack.dev/reference/methods/chat.postMessage, .../chat.postEphemeral,
-https://docs.slack.dev/interactivity/handling-user-interaction, https://docs.slack.dev/apis/events-api. Strict where
-something is documented: the token, the form of blocks, one message a second to a channel, a `response_url` for five
-answers within half an hour. Short bursts, which Slack tolerates, are refused here.
+Pages: https://docs.slack.dev/apis/events-api, https://docs.slack.dev/interactivity/implementing-slash-commands,
+https://docs.slack.dev/reference/interaction-payloads.
 """
 
 from __future__ import annotations
@@ -11,9 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import math
-import re
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,239 +16,13 @@ from urllib.parse import urlencode
 
 import requests
 
-from bot.sandbox.slack import PERIOD_S, refused_message
-from bot.sandbox.wire import Answer, Request, json_answer, text_answer
-from bot.sandbox.world import Event, Group, Person, World
+from bot.sandbox.slack_api import SlackApp, Workspace
+from bot.sandbox.slack_press import button_with, controls, errors_in, filled_in, is_form_with
+from bot.sandbox.world import Event, Group, Person
 
-RESPONSE_USES = 5
-RESPONSE_S = 1800.0
-OPEN_PATH = "/api/apps.connections.open"
-_BEARER = re.compile(r"Bearer (\S+)")
-_STAMP = re.compile(r"\d{10}\.\d{6}")
+__all__ = ["Posted", "SlackApp", "SlackClient", "Workspace", "controls", "signature"]
+
 _CONTROLS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-
-METHOD = re.compile(r"/api/[a-z]+\.[A-Za-z.]+")
-"""A path of the Web API; other vendors have theirs under /api/ too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Workspace:
-    """A workspace with our app installed: what its settings pages show."""
-
-    team: str = "T0001"
-    app_id: str = "A0001"
-    bot: str = "U0BOT"
-    bot_token: str = field(default="xoxb-of-the-sandbox", repr=False)
-    signing_secret: str = field(default="8f742231b10e8888abcd99yyyzzz85a5", repr=False)
-    app_token: str = field(default="xapp-of-the-sandbox", repr=False)
-
-
-@dataclass(slots=True)
-class _Response:
-    """A `response_url` that was given out."""
-
-    place: str
-    person: str
-    until: float
-    uses: int = 0
-
-
-class _Bad(Exception):
-    def __init__(self, word: str, why: str = "") -> None:
-        self.word = word
-        self.why = why
-        super().__init__(word)
-
-
-class SlackApp:
-    """`slack.com/api` and `hooks.slack.com/commands`."""
-
-    name = "slack"
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.workspaces: dict[str, Workspace] = {}
-        self.socket_url: Callable[[Workspace], str] | None = None
-        self._responses: dict[str, _Response] = {}
-        self._stamps = 0
-
-    def install(self, workspace: Workspace) -> Workspace:
-        """The app is installed there: its tokens are good from now on."""
-        self.workspaces[workspace.bot_token] = workspace
-        return workspace
-
-    # -- what the client needs
-
-    def stamp(self) -> str:
-        """A message's `ts`, unlike any other."""
-        with self.world.lock:
-            self._stamps += 1
-            stamp = f"{int(self.world.now())}.{self._stamps:06d}"
-            self.world.remember(f"slack:ts:{stamp}", True)
-        return stamp
-
-    def new_response(self, team: str, place: str, person: str) -> str:
-        """A new `response_url`, as a command carries it."""
-        with self.world.lock:
-            word = secrets.token_hex(12)
-            self._responses[word] = _Response(place, person, self.world.now() + RESPONSE_S)
-        return f"https://hooks.slack.com/commands/{team}/1/{word}"
-
-    # -- one request
-
-    def owns(self, request: Request) -> bool:
-        return METHOD.match(request.path) is not None or request.path.startswith("/commands/")
-
-    def keys(self, request: Request) -> tuple[str, ...]:
-        kind = "/commands/" if request.path.startswith("/commands/") else request.path
-        return (f"slack:{kind}", "slack:app", "slack")
-
-    def refusal(self, code: str | int, text: str) -> Answer:
-        word = str(code)
-        limited = word in ("ratelimited", "rate_limited")
-        return json_answer(
-            {"ok": False, "error": text or word},
-            429 if limited else 200,
-            (("Retry-After", "1"),) if limited else (),
-        )
-
-    def answer(self, request: Request) -> Answer:
-        if request.path.startswith("/commands/"):
-            return self._respond(request)
-        message: Any = None
-        place = ""
-        try:
-            workspace = self._workspace(request)
-            match request.path.removeprefix("/api/"):
-                case "auth.test":
-                    return json_answer({"ok": True, "team_id": workspace.team, "user_id": workspace.bot})
-                case "apps.connections.open":
-                    if self.socket_url is None:
-                        raise _Bad("internal_error")
-                    return json_answer({"ok": True, "url": self.socket_url(workspace)})
-                case "chat.postMessage":
-                    message = self._body(request)
-                    place, person = self._where(message.get("channel"))
-                    return self._said(place, person, message)
-                case "chat.postEphemeral":
-                    message = self._body(request)
-                    place, person = self._whispered(message)
-                    self._check(message, place)
-                    self.world.happen("say", "slack", place, message, person=person, note="ephemeral")
-                    return json_answer({"ok": True, "message_ts": self.stamp()})
-                case _:
-                    raise _Bad("unknown_method")
-        except _Bad as bad:
-            note = f"{bad.word}: {bad.why}" if bad.why else bad.word
-            self.world.happen("refused", "slack", place, message, note=note)
-            if bad.word == "ratelimited":
-                return json_answer({"ok": False, "error": bad.word}, 429, (("Retry-After", bad.why),))
-            return json_answer({"ok": False, "error": bad.word})
-
-    def _workspace(self, request: Request) -> Workspace:
-        """Whose token it is. Raises _Bad."""
-        if request.method != "POST":
-            raise _Bad("invalid_arguments", "not a POST")
-        bearer = _BEARER.fullmatch(request.headers.get("authorization", ""))
-        if bearer is None:
-            raise _Bad("not_authed")
-        by_app = request.path == OPEN_PATH
-        for workspace in self.workspaces.values():
-            if bearer[1] == (workspace.app_token if by_app else workspace.bot_token):
-                return workspace
-        known = any(bearer[1] in (one.app_token, one.bot_token) for one in self.workspaces.values())
-        raise _Bad("not_allowed_token_type" if known else "invalid_auth")
-
-    def _body(self, request: Request) -> dict[str, Any]:
-        if request.content_type != "application/json":
-            raise _Bad("invalid_form_data", "content type")
-        try:
-            body = request.json()
-        except ValueError:
-            raise _Bad("invalid_json") from None
-        if not isinstance(body, dict):
-            raise _Bad("json_not_object")
-        return body
-
-    def _where(self, channel: object) -> tuple[str, str]:
-        """Place and person of a `channel`: a channel, a one-to-one chat, or a user, whose chat is opened."""
-        if not isinstance(channel, str) or not channel:
-            raise _Bad("channel_not_found")
-        group = self.world.group("slack", channel)
-        if group is not None:
-            if not group.bot:
-                raise _Bad("not_in_channel")
-            return group.id, ""
-        for person in self.world.people:
-            if person.platform == "slack" and channel in (person.id, person.chat):
-                if not person.reachable:
-                    raise _Bad("messages_tab_disabled")
-                return person.chat, person.id
-        raise _Bad("channel_not_found")
-
-    def _whispered(self, message: Mapping[str, Any]) -> tuple[str, str]:
-        group = self.world.group("slack", str(message.get("channel")))
-        if group is None:
-            raise _Bad("channel_not_found")
-        if not group.bot:
-            raise _Bad("not_in_channel")
-        if message.get("user") not in group.members:
-            raise _Bad("user_not_in_channel")
-        return group.id, str(message["user"])
-
-    def _check(self, message: Mapping[str, Any], place: str) -> None:
-        """The form of the message, then the limit of its channel. Raises _Bad."""
-        refused = refused_message(message)
-        if refused:
-            raise _Bad(*refused)
-        thread = message.get("thread_ts")
-        if thread is not None and not (isinstance(thread, str) and _STAMP.fullmatch(thread)):
-            raise _Bad("invalid_thread_ts")
-        if thread is not None and not self.world.recall(f"slack:ts:{thread}"):
-            raise _Bad("thread_not_found")
-        if message.get("link_names") or message.get("parse") == "full":
-            raise _Bad("invalid_arguments", "foreign text would mention people")
-        last = self.world.recall(f"slack:said:{place}")
-        now = self.world.now()
-        if last is not None and now < last + PERIOD_S:
-            raise _Bad("ratelimited", str(max(1, math.ceil(last + PERIOD_S - now))))
-        self.world.remember(f"slack:said:{place}", now)
-
-    def _said(self, place: str, person: str, message: dict[str, Any]) -> Answer:
-        self._check(message, place)
-        self.world.happen("say", "slack", place, message, person=person)
-        return json_answer({"ok": True, "channel": place, "ts": self.stamp(), "message": {"text": message.get("text")}})
-
-    def _respond(self, request: Request) -> Answer:
-        """A post to a `response_url`. Its refusals are JSON with a 4xx."""
-        word = request.path.rpartition("/")[2]
-        response = self._responses.get(word)
-        place, person = (response.place, response.person) if response else ("", "")
-        message: Any = None
-        try:
-            if response is None or request.method != "POST":
-                raise _Bad("invalid_url")
-            if self.world.now() >= response.until:
-                raise _Bad("expired_url")
-            if response.uses >= RESPONSE_USES:
-                raise _Bad("used_url")
-            message = self._body(request)
-            if message.get("response_type", "ephemeral") not in ("ephemeral", "in_channel"):
-                raise _Bad("invalid_arguments", "response_type")
-            refused = refused_message(message)
-            if refused:
-                raise _Bad(*refused)
-        except _Bad as bad:
-            note = f"{bad.word}: {bad.why}" if bad.why else bad.word
-            self.world.happen("refused", "slack", place, message, person=person, note=note)
-            return json_answer({"ok": False, "error": bad.word}, 404 if bad.word.endswith("_url") else 400)
-        response.uses += 1
-        note = "ephemeral" if message.get("response_type", "ephemeral") == "ephemeral" else ""
-        self.world.happen("say", "slack", place, message, person=person if note else "", note=note)
-        return text_answer("ok")
-
-
-# -- a person's client
 
 
 def signature(signing_secret: str, timestamp: str, body: bytes) -> str:
@@ -282,10 +51,10 @@ class Posted:
 
 
 class SlackClient:
-    """Types on behalf of people and passes it on to the app, as Slack does.
+    """Types and presses on behalf of people and passes it on to the app, as Slack does.
 
     service_url  where our service listens; callbacks go to `<service_url>/slack/events`
-    push         passes a payload through Socket Mode instead of HTTP (kind, payload), returning whether it was taken
+    push         passes a payload through Socket Mode instead of HTTP (kind, payload), returning the acknowledgement
     """
 
     def __init__(
@@ -294,7 +63,7 @@ class SlackClient:
         service_url: str,
         workspace: Workspace,
         *,
-        push: Callable[[str, dict[str, Any]], bool] | None = None,
+        push: Callable[[str, dict[str, Any]], dict[str, Any] | None] | None = None,
         timeout_s: float = 10.0,
     ) -> None:
         self.stand_in = stand_in
@@ -412,13 +181,13 @@ class SlackClient:
             "api_app_id": self.workspace.app_id,
             "is_enterprise_install": "false",
             "response_url": self.stand_in.new_response(self.workspace.team, place, person.id),
-            "trigger_id": f"{self.world.new_id('1')}.2.{secrets.token_hex(8)}",
+            "trigger_id": self.stand_in.new_trigger(person.id),
         }
         if not response:
             del form["response_url"]
         form |= fields
         if self.push is not None:
-            return Posted(self.push("slash_commands", dict(form)), 0, b"", dict(form))
+            return self._pushed("slash_commands", dict(form))
         posted = self.post(
             urlencode(form).encode(),
             "application/x-www-form-urlencoded",
@@ -432,17 +201,169 @@ class SlackClient:
             self.world.happen("say", "slack", place, {"text": said}, person=person.id, note="ephemeral")
         return posted
 
+    # -- buttons, forms, the app's own page
+
+    def press(
+        self,
+        person_id: str,
+        event: Event,
+        token: str,
+        values: Mapping[str, str] | None = None,
+        *,
+        carries: str | None = None,
+        trigger: str | None = None,
+        **how: Any,
+    ) -> Posted:
+        """A person presses the button with that token in a message or on the app's page, or submits the form with it.
+
+        carries  what the control is made to carry instead of its token
+        trigger  the `trigger_id` of another click, which is repeated so
+        Raises LookupError when this person does not see such a control. What the answer to a form shows happens in the
+        world. A form that Slack's own client objects to is not passed on.
+        """
+        person = self._person(person_id)
+        if not self._sees(person, event):
+            raise LookupError(f"{person_id!r} does not see this")
+        about = {
+            "user": {"id": person.id, "username": person.name, "team_id": self.workspace.team},
+            "api_app_id": self.workspace.app_id,
+            "team": {"id": self.workspace.team, "domain": "acme"},
+            "trigger_id": trigger or self.stand_in.new_trigger(person.id),
+        }
+        if is_form_with(event.body, token):
+            return self._submit(event, about, values or {}, carries, how)
+        button, block_id = button_with(event.body, token)
+        if values:
+            raise LookupError(f"no field {min(values)!r} here")
+        action = {
+            **{name: part for name, part in button.items() if name in ("type", "action_id", "text", "style")},
+            "block_id": block_id,
+            "value": token if carries is None else carries,
+            "action_ts": self.stand_in.stamp(),
+        }
+        payload = {"type": "block_actions", **about, **self._container(person, event), "actions": [action]}
+        posted = self.post_interaction(payload, **how)
+        if posted.status == 200 and posted.answer:
+            self.world.happen("refused", "slack", event.place, None, note="a click is acknowledged with an empty body")
+        return posted
+
+    def _container(self, person: Person, event: Event) -> dict[str, Any]:
+        """Where a button stands, as the payload tells it."""
+        if event.kind == "home":
+            view = {"id": event.ref, "type": "home", "blocks": event.body["blocks"]}
+            return {"container": {"type": "view", "view_id": event.ref}, "view": view}
+        place, _slash, stamp = event.ref.partition("/")
+        thread = self.stand_in.thread_of(event.ref)
+        in_thread = {"thread_ts": thread} if thread else {}
+        ephemeral = event.note == "ephemeral"
+        container = {
+            "type": "message",
+            "message_ts": stamp,
+            "channel_id": place,
+            "is_ephemeral": ephemeral,
+            **in_thread,
+        }
+        whole: dict[str, Any] = (
+            {} if ephemeral else {"message": {**self._message(event.body), "ts": stamp, **in_thread}}
+        )
+        url = self.stand_in.new_response(self.workspace.team, place, person.id, event.ref)
+        return {"container": container, "channel": self._channel(place), **whole, "response_url": url}
+
+    def _submit(
+        self, event: Event, about: dict[str, Any], values: Mapping[str, str], carries: str | None, how: dict[str, Any]
+    ) -> Posted:
+        view = {name: part for name, part in event.body.items() if name != "errors"}
+        state, objections = filled_in(view, values)
+        if objections:
+            self._form(event, {**view, "errors": objections}, "errors")
+            return Posted(False, 0, b"")
+        metadata = view["private_metadata"]
+        if carries is not None:
+            metadata = " ".join((carries, *metadata.split(" ")[1:]))
+        shown = {**view, "private_metadata": metadata, "id": event.ref, "state": {"values": state}}
+        posted = self.post_interaction({"type": "view_submission", **about, "view": shown, "response_urls": []}, **how)
+        wrong = errors_in(posted.answer, view) if posted.status == 200 or self.push else None
+        if wrong is None:
+            self._form(event, view, "trouble")
+        else:
+            self._form(event, {**view, "errors": wrong} if wrong else None, "errors" if wrong else "")
+        return posted
+
+    def _form(self, event: Event, body: dict[str, Any] | None, note: str) -> None:
+        """The form as it is now; None: it was closed."""
+        self.world.happen("form", "slack", event.place, body, person=event.person, note=note, ref=event.ref)
+
+    def shortcut(self, person_id: str, event: Event, callback_id: str, **how: Any) -> Posted:
+        """A person chooses a shortcut of ours in the menu of that message, of a bot's or ("typed") of somebody's."""
+        person = self._person(person_id)
+        stamp = event.ref.partition("/")[2] or self.stand_in.stamp()
+        whole = {"text": event.body, "user": event.person} if event.kind == "typed" else self._message(event.body)
+        return self.post_interaction(
+            {
+                "type": "message_action",
+                "callback_id": callback_id,
+                "trigger_id": self.stand_in.new_trigger(person.id),
+                "action_ts": self.stand_in.stamp(),
+                "message_ts": stamp,
+                "message": {"type": "message", "ts": stamp, **whole},
+                "channel": self._channel(event.place),
+                "user": {"id": person.id, "name": person.name, "team_id": self.workspace.team},
+                "team": {"id": self.workspace.team, "domain": "acme"},
+                "response_url": self.stand_in.new_response(self.workspace.team, event.place, person.id),
+            },
+            **how,
+        )
+
+    def open_home(self, person_id: str, *, tab: str = "home", **how: Any) -> Posted:
+        """A person opens the app's own page."""
+        person = self._person(person_id)
+        event = {
+            "type": "app_home_opened",
+            "user": person.id,
+            "channel": person.chat,
+            "tab": tab,
+            "event_ts": self.stand_in.stamp(),
+        }
+        return self.post_event(self.envelope(event), **how)
+
+    def post_interaction(self, payload: dict[str, Any], **how: Any) -> Posted:
+        """Any payload of interactivity, signed or forged as asked."""
+        if self.push is not None:
+            return self._pushed("interactive", payload)
+        raw = urlencode({"payload": json.dumps(payload)}).encode()
+        return self.post(raw, "application/x-www-form-urlencoded", body=payload, **how)
+
+    def _sees(self, person: Person, event: Event) -> bool:
+        if event.person:  # ephemeral, one-to-one, a form, a page
+            return event.person == person.id
+        return person.id in self._group(event.place).members
+
+    def _message(self, body: Any) -> dict[str, Any]:
+        """A bot's message as Slack gives it out."""
+        shown = {name: body[name] for name in ("text", "blocks", "attachments") if name in body}
+        return {"type": "message", "bot_id": "B0BOT", "user": self.workspace.bot, **shown}
+
+    def _channel(self, place: str) -> dict[str, str]:
+        group = self.world.group("slack", place)
+        return {"id": place, "name": group.title if group else "directmessage"}
+
+    def _pushed(self, kind: str, payload: dict[str, Any]) -> Posted:
+        assert self.push is not None  # noqa: S101 (the caller's condition)
+        taken = self.push(kind, payload)
+        answer = json.dumps(taken["payload"]).encode() if taken and "payload" in taken else b""
+        return Posted(taken is not None, 0, answer, payload)
+
     def post_event(self, body: dict[str, Any], **how: Any) -> Posted:
         """Any event body, signed or forged as asked."""
         if self.push is not None:
-            return Posted(self.push("events_api", body), 0, b"", body)
+            return self._pushed("events_api", body)
         return self.post(json.dumps(body).encode(), "application/json", body=body, **how)
 
     def again(self, posted: Posted, *, fresh: bool = True, attempt: int = 1) -> Posted:
         """Delivered once more: with a fresh signature, as Slack does, or as somebody who listened would."""
         if self.push is not None:
-            kind = "slash_commands" if "command" in posted.body else "events_api"
-            return Posted(self.push(kind, posted.body), 0, b"", posted.body)
+            kind = "events_api" if "event" in posted.body else "interactive"
+            return self._pushed("slash_commands" if "command" in posted.body else kind, posted.body)
         kind = posted.headers["Content-Type"]
         retry = {"X-Slack-Retry-Num": str(attempt), "X-Slack-Retry-Reason": "http_timeout"}
         if fresh:

@@ -71,6 +71,12 @@ class SocketGateway:
 
     def push(self, kind: str, payload: dict[str, Any], *, envelope_id: str = "", timeout_s: float = 10.0) -> bool:
         """Sends one envelope over one connection; whether it was acknowledged in time."""
+        return self.exchange(kind, payload, envelope_id=envelope_id, timeout_s=timeout_s) is not None
+
+    def exchange(
+        self, kind: str, payload: dict[str, Any], *, envelope_id: str = "", timeout_s: float = 10.0
+    ) -> dict[str, Any] | None:
+        """The same; the acknowledgement, which may carry an answer."""
         envelope_id = envelope_id or secrets.token_hex(8)
         frame = {
             "envelope_id": envelope_id,
@@ -79,9 +85,10 @@ class SocketGateway:
             "accepts_response_payload": kind != "events_api",
         }
         if not self.send(frame):
-            return False
+            return None
         with self._changed:
-            return self._changed.wait_for(lambda: envelope_id in self._acks, timeout_s)
+            self._changed.wait_for(lambda: envelope_id in self._acks, timeout_s)
+            return self._acks.get(envelope_id)
 
     def ack(self, envelope_id: str) -> dict[str, Any] | None:
         """What was acknowledged, None when nothing was."""

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, request
 from bot.platforms.slack_callback import verify
 from bot.platforms.slack_routing import SlackRouting, is_ssl_check, payload_of
 from bot.web.alerts import MAX_BYTES, refusal
+from handlers.buttons import ForgedButton
 from handlers.errors import PayloadError
 from handlers.texts import render
 
@@ -39,6 +40,8 @@ def blueprint(signing_secret: str, routing: SlackRouting | None, clock: Callable
             response = refusal(400, f"{error.path}: {render(error.say, 'en')}", path=error.path)
             response.headers["X-Slack-No-Retry"] = "1"  # it would be as wrong the next time
             return response
+        except ForgedButton:
+            return refusal(403, "This button is not one of ours.")
         return Response(answer.body or "", answer.status, content_type=answer.first_headers().get("content-type"))
 
     return routes

@@ -147,12 +147,24 @@ def test_a_question_that_is_over_or_another_one_is_not_answered_by_an_old_button
     assert at.contact("Zhang Wei")
 
 
-def test_a_button_works_for_half_an_hour(at: Desk) -> None:
+def test_a_button_that_does_something_works_for_half_an_hour_and_one_that_only_opens_a_form_for_a_week(
+    at: Desk,
+) -> None:
+    at.hear("contact edit Ann 13800138000")
     shown = at.drawn("contact show Ann")
-    _outcome, owed = at.press(token(shown, "Edit"), later=29 * 60)
-    assert owed[0]["document"]["dialog"]["subject"] == "Ann"
-    _outcome, owed = at.press(token(shown, "Edit"), later=31 * 60)
-    assert "too old" in titles(owed)[0]
+    for label, good, late in (("Send the codes again", 29 * 60, 31 * 60), ("Edit", 6 * 86_400, 8 * 86_400)):
+        _outcome, owed = at.press(token(shown, label), later=late)
+        assert "too old" in titles(owed)[0]
+        _outcome, owed = at.press(token(shown, label), later=good)
+        assert "too old" not in titles(owed)[0]
+
+
+def test_words_that_nobody_said_tell_nothing_of_the_language(at: Desk) -> None:
+    at.hear("联系人列表", person=WANG, place="slack:T1/D2/WANG")
+    _outcome, owed = at.hear("home", person=WANG, place="slack:T1/D2/WANG", spoken=False)
+    assert titles(owed) == ["我的主页"]
+    _outcome, owed = at.hear("home", person=WANG, place="slack:T1/D2/WANG")
+    assert titles(owed) == ["My page"]
 
 
 @pytest.mark.parametrize("change", [lambda t: t[:-1] + ("A" if t[-1] != "A" else "B"), lambda t: "x" + t, lambda t: ""])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from bot.sandbox.slack_app import Posted, SlackClient, Workspace
+from bot.sandbox.slack_app import Posted, SlackClient, Workspace, controls
+from bot.sandbox.world import Event
 from tests.conftest import Clock
-from tests.stories.conftest import Town
+from tests.stories.conftest import Town, words
 
 CHANNEL, ELSEWHERE = "C0ONCALL", "C0OTHER"
 LIN, WANG, ZHAO = "U0LIN", "U0WANG", "U0ZHAO"
@@ -68,6 +70,46 @@ class SlackTown(Town):
             posted = self.slack.type(person, text, group=group, **more)
         assert posted.status == 200 or self.slack.push, (posted.status, posted.answer)
         return posted
+
+    def card(self, text: str, *, person: str = LIN, way: Way = "direct", **more: Any) -> Event:
+        """Somebody types; the bot's first answer there, to press."""
+        self.settle()
+        after = self.world.last
+        self.types(text, person=person, way=way, **more)
+        place = self.place(person, way)
+        return self.expect(lambda e: e.kind == "say" and e.place == place, after=after)
+
+    def form(self, text: str, *, person: str = LIN, way: Way = "command", **more: Any) -> Event:
+        """Somebody types; the form that opens before them."""
+        self.settle()
+        after = self.world.last
+        self.types(text, person=person, way=way, **more)
+        return self.expect(lambda e: e.kind == "form" and e.person == person, after=after)
+
+    def presses(self, event: Event, label: str, *, person: str = LIN, **how: Any) -> Posted:
+        """Somebody presses the button with that label, when everything before it has been said."""
+        self.settle()
+        (token,) = [one["token"] for one in controls(event.body) if one["label"] == label]
+        return self.slack.press(person, event, token, **how)
+
+    def submits(self, event: Event, values: Mapping[str, str], *, person: str = LIN, **how: Any) -> Posted:
+        """Somebody fills in a form and sends it; what is not given stays as it stands there."""
+        self.settle()
+        (form,) = controls(event.body)
+        return self.slack.press(person, event, form["token"], values, **how)
+
+    def newest(self, event: Event) -> Event:
+        """That message, form or page as it is now."""
+        self.quiet()
+        return [one for one in self.world.events if one.ref == event.ref and one.platform == "slack"][-1]
+
+    def now_shows(self, event: Event) -> str:
+        return words(self.newest(event).body)
+
+    def told(self, place: str, after: int) -> list[str]:
+        """What the bot said there, beside what it changed."""
+        self.quiet()
+        return [words(one.body) for one in self.world.said(place) if one.seq > after]
 
     def asks(self, text: str, *, person: str = LIN, way: Way = "direct", **more: Any) -> str:
         """Somebody types; the words of the bot's first answer there."""

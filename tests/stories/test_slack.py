@@ -381,7 +381,7 @@ def test_what_bots_say_and_what_is_not_said_to_the_bot_is_ignored(town: SlackTow
         {"subtype": "message_changed"},
         {"user": WORKSPACE.bot},
         {"channel_type": "channel", "channel": CHANNEL},
-        {"type": "app_home_opened", "tab": "home"},
+        {"type": "app_home_opened", "tab": "messages"},
     )
     for event in events:
         assert town.slack.type(LIN, "contact add Ann", **event).status == 200
@@ -415,7 +415,7 @@ def socket_town(make: Callable[..., SlackTown]) -> Iterator[tuple[SlackTown, Soc
     town = make(slack_app_token=WORKSPACE.app_token, slack_signing_secret="")
     with SocketGateway(town.stand_ins.slack_app) as gateway:
         assert gateway.wait_opened(1, 20.0)
-        town.slack = SlackClient(town.stand_ins.slack_app, town.url, WORKSPACE, push=gateway.push)
+        town.slack = SlackClient(town.stand_ins.slack_app, town.url, WORKSPACE, push=gateway.exchange)
         yield town, gateway
 
 

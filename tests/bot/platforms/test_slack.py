@@ -166,6 +166,7 @@ def event(**changes: object) -> dict[str, Any]:
     return {name: value for name, value in outer.items() if value is not ...}
 
 
+OPENED = {"type": "app_home_opened", "channel": "D0001", "tab": "home"}
 DIRECT = {"type": "message", "channel_type": "im", "channel": "D0001"}
 
 
@@ -201,6 +202,11 @@ def test_a_mention_is_decoded_completely() -> None:
         ({"body__authorizations": [5, {"is_bot": False, "user_id": "U2"}], "text": "<@UX> help"}, "mentions", ()),
         ({"user_team": "T0009"}, "person", "slack:T0009/U0001"),
         ({"user_team": 5}, "person", "slack:T0001/U0001"),
+        (OPENED, "text", "home"),
+        (OPENED, "conversation", "slack:T0001/home/U0001"),
+        (OPENED, "direct", True),
+        (OPENED, "reply_url", f"{API}?home=1"),
+        ({**OPENED, "user_team": "T0009"}, "person", "slack:T0009/U0001"),
     ],
 )
 def test_events_are_decoded(changes: dict[str, Any], field: str, expected: object) -> None:
@@ -226,6 +232,7 @@ def test_events_are_decoded(changes: dict[str, Any], field: str, expected: objec
         {"type": "app_mention", "channel": "D0001"},
         {"type": "reaction_added"},
         {"type": "app_home_opened", "channel": "D0001"},
+        {"type": "app_home_opened", "channel": "D0001", "tab": "messages"},
     ],
 )
 def test_what_bots_say_and_what_is_not_said_to_the_bot_is_nothing(changes: dict[str, Any]) -> None:
@@ -285,6 +292,7 @@ def test_a_command_is_decoded_completely() -> None:
         mentions=(("slack:T0001/U0002", "li"),),
         reply_url=HOOK,
         reply_until=NOW + timedelta(minutes=30),
+        trigger="1.2.abc",
     )
 
 
@@ -297,6 +305,7 @@ def test_a_command_is_decoded_completely() -> None:
         ({"text": "a &amp; b"}, "text", "a & b"),
         ({"user_name": ...}, "name", ""),
         ({"trigger_id": ...}, "message_id", "v0=signature"),
+        ({"trigger_id": ...}, "trigger", ""),
         ({"response_url": ...}, "reply_url", API),
         ({"response_url": ...}, "reply_until", None),
         *(

@@ -15,14 +15,24 @@ from bot.markup.slack import BLOCKS
 from bot.platforms import PLATFORMS
 from bot.platforms.contract import Place, Speaker
 from bot.platforms.slack_refusals import REFUSALS, api_refusal, respond_refusal
-from bot.platforms.slack_say import MESSAGE_MAX_CHARS, SlackCredentials, answer_url, message, text_only
-from bot.sandbox.slack import refused_message
-from handlers.document import Document, Examples, Facts, Items, Link, Paragraph, Table
+from bot.platforms.slack_say import (
+    HOME_URL,
+    MESSAGE_MAX_CHARS,
+    SlackCredentials,
+    answer_url,
+    message,
+    reply_url_of,
+    text_only,
+    way_back,
+)
+from bot.sandbox.slack_blocks import refused_message
+from handlers.document import Button, Dialog, Document, Examples, Facts, Field, Items, Link, Paragraph, Table
 from handlers.errors import DeliveryError
 from tests.bot.platforms.conftest import Answer, Vendor
 
 NOW = datetime(2026, 3, 28, 1, 0, tzinfo=UTC)
 POST, WHISPER, HOOK = "/api/chat.postMessage", "/api/chat.postEphemeral", "/commands/T0001/1/x"
+UPDATE, OPEN, PUBLISH = "/api/chat.update", "/api/views.open", "/api/views.publish"
 HOOK_URL = f"https://hooks.slack.com{HOOK}"
 SOON = NOW + timedelta(minutes=10)
 
@@ -33,6 +43,8 @@ COMMAND = Place("slack:T0001/C0001/U0001", "slack:T0001/U0001", True, HOOK_URL, 
 COMMAND_IN_CHAT = Place("slack:T0001/D0001/U0001", "slack:T0001/U0001", True, HOOK_URL, SOON)
 LATE = replace(COMMAND, reply_until=NOW + timedelta(seconds=20))
 ALONE = Place("", "slack:T0001/U0001", True)
+PRESSED = replace(IN_CHANNEL, replaces="C0001/1700000000.000100")
+WHISPERED = replace(COMMAND, replaces="response")
 
 TAKEN: Answer = (200, {"ok": True, "channel": "C0001", "ts": "1700000000.000100"})
 DOCUMENT = Document("Hello", (Paragraph("a *b* <!here>"),))
@@ -45,13 +57,19 @@ def no(word: str, status: int = 200) -> Answer:
 
 
 @pytest.fixture
-def say(vendor: Vendor) -> Iterator[Say]:
-    """Says DOCUMENT somewhere; everything works unless a test scripts otherwise."""
+def speaker(vendor: Vendor) -> Iterator[Speaker]:
+    """Everything works unless a test scripts otherwise."""
     vendor.script = {POST: [TAKEN], WHISPER: [(200, {"ok": True, "message_ts": "1.2"})], HOOK: [(200, b"ok")]}
+    vendor.script |= {UPDATE: [TAKEN], OPEN: [(200, {"ok": True})], PUBLISH: [(200, {"ok": True})]}
     http = Http({"https://slack.com": vendor.url, "https://hooks.slack.com": vendor.url})
-    speaker = Speaker(http=http, now=NOW, key="answer-1", credentials=SlackCredentials("xoxb-1"))
-    yield lambda place: PLATFORMS["slack"].say(DOCUMENT, "en", place, speaker)
+    yield Speaker(http=http, now=NOW, key="answer-1", credentials=SlackCredentials("xoxb-1"))
     http.close()
+
+
+@pytest.fixture
+def say(speaker: Speaker) -> Say:
+    """Says DOCUMENT somewhere."""
+    return lambda place: PLATFORMS["slack"].say(DOCUMENT, "en", place, speaker)
 
 
 def ways(vendor: Vendor) -> list[tuple[str, str, str]]:
@@ -103,8 +121,13 @@ def test_a_command_is_answered_ephemerally_and_without_the_token(vendor: Vendor,
     assert "authorization" not in headers
 
 
+@pytest.mark.parametrize("place", [COMMAND, LATE])
+def test_what_only_one_person_sees_has_no_name(say: Say, place: Place) -> None:
+    assert say(place) == Receipt()
+
+
 def test_the_api_gets_the_token_and_gives_the_reference(vendor: Vendor, say: Say) -> None:
-    assert say(IN_CHANNEL) == Receipt("1700000000.000100")
+    assert say(IN_CHANNEL) == Receipt("C0001/1700000000.000100")
     assert vendor.calls[0][2]["authorization"] == "Bearer xoxb-1"
 
 
@@ -117,6 +140,99 @@ def test_what_is_refused_for_its_form_goes_once_more_as_text(vendor: Vendor, say
     assert "blocks" in first
     assert "blocks" not in second
     assert "a *b* &lt;!here&gt;" in second["text"]
+
+
+# ---- in place, forms, the page
+
+
+@pytest.mark.parametrize(
+    ("place", "script", "expected"),
+    [
+        (PRESSED, {}, [UPDATE]),
+        (replace(IN_CHAT, replaces="D0001/1.2"), {}, [UPDATE]),
+        (PRESSED, {UPDATE: [no("message_not_found")]}, [UPDATE, POST]),
+        (PRESSED, {UPDATE: [no("edit_window_closed")]}, [UPDATE, POST]),
+        (PRESSED, {UPDATE: [no("something_new")]}, [UPDATE, POST]),
+        (PRESSED, {UPDATE: [no("invalid_blocks"), TAKEN]}, [UPDATE, UPDATE]),
+        (replace(COMMAND, replaces="C0001/1.2"), {UPDATE: [no("cant_update_message")]}, [UPDATE, HOOK]),
+        (WHISPERED, {}, [HOOK]),
+        (WHISPERED, {HOOK: [no("used_url", 404)]}, [HOOK, WHISPER]),
+        (replace(WHISPERED, reply_until=NOW), {}, [WHISPER]),
+        (replace(IN_CHANNEL, replaces="C0001/../x"), {}, [POST]),
+        (replace(ALONE, replaces="response"), {}, [POST]),
+    ],
+)
+def test_the_way_to_change_a_message(
+    vendor: Vendor, say: Say, place: Place, script: dict[str, list[Answer]], expected: list[str]
+) -> None:
+    vendor.script |= script
+    say(place)
+    assert [path for path, _body, _headers in vendor.calls] == expected
+
+
+def test_a_change_names_the_message_and_has_both_blocks_and_text(vendor: Vendor, say: Say) -> None:
+    assert say(PRESSED) == Receipt("C0001/1700000000.000100")
+    (body,) = vendor.asked(UPDATE)
+    assert (body["channel"], body["ts"]) == ("C0001", "1700000000.000100")
+    assert set(body) == {"channel", "ts", "text", "blocks"}
+    say(WHISPERED)
+    assert vendor.asked(HOOK)[0]["replace_original"] is True
+
+
+@pytest.mark.parametrize("answer", [no("ratelimited"), no("internal_error"), (502, b"<html>"), (0, b"")])
+def test_a_change_that_may_work_later_is_no_new_message(vendor: Vendor, say: Say, answer: Answer) -> None:
+    vendor.script[UPDATE] = [answer]
+    with pytest.raises(DeliveryError) as failure:
+        say(PRESSED)
+    assert not failure.value.permanent
+    assert len(vendor.calls) == 1
+
+
+FORM = Document("Add", dialog=Dialog("Add", "contact add", (Field("name", "Name", "?"),), "Save", token="tok.en"))
+
+
+@pytest.mark.parametrize(
+    ("trigger", "script", "expected"),
+    [
+        ("1.2.a", {}, [OPEN]),
+        ("", {}, [POST]),
+        ("1.2.a", {OPEN: [no("expired_trigger_id")]}, [OPEN, POST]),
+        ("1.2.a", {OPEN: [no("ratelimited", 429)]}, [OPEN, POST]),
+        ("1.2.a", {OPEN: [(0, b"")]}, [OPEN, POST]),
+    ],
+)
+def test_a_form_opens_while_it_can_and_else_waits_behind_a_button(
+    vendor: Vendor, speaker: Speaker, trigger: str, script: dict[str, list[Answer]], expected: list[str]
+) -> None:
+    vendor.script |= script
+    PLATFORMS["slack"].say(FORM, "en", replace(IN_THREAD, trigger=trigger), speaker)
+    assert [path for path, _body, _headers in vendor.calls] == expected
+    for body in vendor.asked(OPEN):
+        assert body["trigger_id"] == trigger
+        assert body["view"]["private_metadata"] == "tok.en 1700000000.000100"
+    for body in vendor.asked(POST):
+        assert [one["value"] for block in body["blocks"] for one in block.get("elements", [])] == ["tok.en"]
+
+
+def test_only_the_answer_to_opening_the_page_is_drawn_there(vendor: Vendor, say: Say) -> None:
+    page = Place("slack:T0001/home/U0001", "slack:T0001/U0001", True, HOME_URL)
+    assert say(page) == Receipt()
+    (body,) = vendor.asked(PUBLISH)
+    assert (body["user_id"], body["view"]["type"]) == ("U0001", "home")
+    for url in (answer_url(""), ""):
+        say(replace(page, reply_url=url))
+    assert [body["channel"] for body in vendor.asked(POST)] == ["U0001", "U0001"]
+    vendor.script[PUBLISH] = [no("invalid_arguments")]
+    with pytest.raises(DeliveryError):
+        say(page)
+    assert len(vendor.asked(PUBLISH)) == 2
+
+
+@pytest.mark.parametrize("url", [answer_url(""), answer_url("1700000000.000100")])
+def test_where_a_form_was_opened_is_found_again(url: str) -> None:
+    assert reply_url_of(way_back(url)) == url
+    assert reply_url_of(way_back(HOOK_URL)) == ""
+    assert reply_url_of("x&y") == answer_url("")
 
 
 @pytest.mark.parametrize("place", [COMMAND, LATE, IN_CHANNEL])
@@ -212,6 +328,8 @@ DOCUMENTS = [
     Document("t", (Paragraph("\U0001f600" * 20_000),), links=(Link(NASTY, "https://example.com/?a=1&b=<x>"),) * 20),
     Document("t", (), links=(Link("x", "javascript:alert(1)"),)),
     Document("down", (Facts((("a", "b"),) * 40),), tone="critical", badge="CRITICAL", number=42),
+    Document(NASTY, buttons=(Button(NASTY, "x", "danger", token="t" * 900), Button("", "x", token="t")) * 14),
+    Document("t", (Paragraph("p"),) * 200, buttons=(Button("l" * 200, "x", token="t"),) * 30, footer="f"),
 ]
 
 
@@ -241,8 +359,18 @@ def test_any_document_is_within_slacks_limits_and_mentions_nobody(document: Docu
     assert sum(len(one["text"]) for one in texts(drawn)) <= MESSAGE_MAX_CHARS
 
 
+def test_buttons_are_drawn_where_they_have_a_token() -> None:
+    buttons = (Button("No token", "x"), Button("l" * 80, "x", token="a"), Button("Bad", "x", "danger", token="b"))
+    (actions,) = [b for b in message(Document("t", buttons=buttons), "en")["blocks"] if b["type"] == "actions"]
+    assert [(one["value"], one.get("style")) for one in actions["elements"]] == [("a", None), ("b", "danger")]
+    assert len(actions["elements"][0]["text"]["text"]) == 75
+    assert len({one["action_id"] for one in actions["elements"]}) == 2
+
+
 def test_one_sentence_is_no_headline() -> None:
     assert [block["type"] for block in message(Document("Contact “Ann” is added."), "en")["blocks"]] == ["section"]
     assert [block["type"] for block in message(DOCUMENT, "en")["blocks"]] == ["header", "section"]
+    asked = message(Document("Remove it?", buttons=(Button("Yes", "yes", token="t"),)), "en")
+    assert [block["type"] for block in asked["blocks"]] == ["section", "actions"]
     long = Document("w" * 300, (Paragraph("x"),))
     assert message(long, "en")["blocks"][0]["text"]["text"] == "w" * 300

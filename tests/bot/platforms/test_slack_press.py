@@ -230,6 +230,7 @@ def test_the_shortcut_is_a_command_of_that_person_in_that_channel() -> None:
         conversation="slack:T0001/C0001/U0001",
         direct=True,
         text="ack #41 #40",
+        spoken=False,
         title="ops",
         reply_url=HOOK,
         reply_until=SOON,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
+
+import pytest
 
 from bot.sandbox.slack_app import Posted, SlackClient, Workspace, controls
 from bot.sandbox.world import Event
@@ -117,3 +119,21 @@ class SlackTown(Town):
         after = self.world.last
         self.types(text, person=person, way=way, **more)
         return self.answer(self.place(person, way), after=after)
+
+
+@pytest.fixture
+def make(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., SlackTown]]:
+    built: list[SlackTown] = []
+
+    def town(**settings: Any) -> SlackTown:
+        built.append(SlackTown(tmp_path, clock, **settings))
+        return built[-1]
+
+    yield town
+    for one in built:
+        one.end()
+
+
+@pytest.fixture
+def town(make: Callable[..., SlackTown]) -> SlackTown:
+    return make()

@@ -6,7 +6,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,30 +14,13 @@ import requests
 from bot.sandbox.slack_app import SlackClient
 from bot.sandbox.slack_socket import SocketGateway
 from bot.sandbox.world import Broken, Drop, Refused
-from tests.conftest import Clock
 from tests.stories.conftest import words
-from tests.stories.slack_town import CHANNEL, ELSEWHERE, LIN, TEAM, WANG, WORKSPACE, SlackTown, Way
+from tests.stories.slack_town import CHANNEL, ELSEWHERE, LIN, TEAM, WANG, WORKSPACE, SlackTown, Way, make, town
+
+__all__ = ["make", "town"]  # fixtures
 
 PHONE, MAIL = "+8613800138000", "zhang.wei@example.com"
 WAYS: tuple[Way, ...] = ("direct", "mention", "command", "command in chat")
-
-
-@pytest.fixture
-def make(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., SlackTown]]:
-    built: list[SlackTown] = []
-
-    def town(**settings: Any) -> SlackTown:
-        built.append(SlackTown(tmp_path, clock, **settings))
-        return built[-1]
-
-    yield town
-    for one in built:
-        one.end()
-
-
-@pytest.fixture
-def town(make: Callable[..., SlackTown]) -> SlackTown:
-    return make()
 
 
 def says(town: SlackTown, place: str) -> list[str]:

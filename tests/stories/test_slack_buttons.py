@@ -6,7 +6,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,31 +13,14 @@ import pytest
 from bot.sandbox.slack_app import SlackClient, controls
 from bot.sandbox.slack_socket import SocketGateway
 from bot.sandbox.world import Broken, Drop, Event, Refused
-from tests.conftest import Clock
 from tests.stories.conftest import words
-from tests.stories.slack_town import CHANNEL, LIN, TEAM, WANG, WORKSPACE, ZHAO, SlackTown, Way
+from tests.stories.slack_town import CHANNEL, LIN, TEAM, WANG, WORKSPACE, ZHAO, SlackTown, Way, make, town
+
+__all__ = ["make", "town"]  # fixtures
 
 PHONE, MAIL = "+8613800138000", "ann@example.com"
 WAYS: tuple[Way, ...] = ("direct", "mention", "command", "command in chat")
 OPEN = "Open the form"
-
-
-@pytest.fixture
-def make(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., SlackTown]]:
-    built: list[SlackTown] = []
-
-    def town(**settings: Any) -> SlackTown:
-        built.append(SlackTown(tmp_path, clock, **settings))
-        return built[-1]
-
-    yield town
-    for one in built:
-        one.end()
-
-
-@pytest.fixture
-def town(make: Callable[..., SlackTown]) -> SlackTown:
-    return make()
 
 
 def labels(event: Event) -> list[str]:

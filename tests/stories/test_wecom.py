@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ import requests
 
 from bot.sandbox.wecom_app import Keys, Posted
 from bot.sandbox.world import Drop, Refused, Slow
-from tests.conftest import Clock
 from tests.stories.conftest import words
 from tests.stories.wecom_town import (
     ADMIN,
@@ -26,31 +24,17 @@ from tests.stories.wecom_town import (
     WITHOUT_APP,
     WeComTown,
     Where,
+    make,
+    town,
 )
+
+__all__ = ["make", "town"]  # fixtures
 
 PHONE, MAIL = "+8613800138000", "zhang.wei@example.com"
 DEADLINE_S = 5.0
 """https://developer.work.weixin.qq.com/document/path/90238"""
 
 WAYS = ("app", "bot")
-
-
-@pytest.fixture
-def make(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., WeComTown]]:
-    built: list[WeComTown] = []
-
-    def town(**settings: Any) -> WeComTown:
-        built.append(WeComTown(tmp_path, clock, **settings))
-        return built[-1]
-
-    yield town
-    for one in built:
-        one.end()
-
-
-@pytest.fixture
-def town(make: Callable[..., WeComTown]) -> WeComTown:
-    return make()
 
 
 @pytest.mark.parametrize("where", ["app", "single", "group"])

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,30 +15,13 @@ from bot.markup.wecom_card import DONE as DONE_KEY
 from bot.sandbox.wecom_app import Keys, Posted
 from bot.sandbox.wecom_cards import controls
 from bot.sandbox.world import Drop, Event, Refused, Slow
-from tests.conftest import Clock
 from tests.stories.conftest import words
-from tests.stories.wecom_town import ADMIN, APP_KEYS, GROUP, MEMBER, OTHER, WITHOUT_APP, WeComTown, Where
+from tests.stories.wecom_town import ADMIN, APP_KEYS, GROUP, MEMBER, OTHER, WITHOUT_APP, WeComTown, Where, make, town
+
+__all__ = ["make", "town"]  # fixtures
 
 DEADLINE_S = 5.0
 WHERE: tuple[Where, ...] = ("app", "single", "group")
-
-
-@pytest.fixture
-def make(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., WeComTown]]:
-    built: list[WeComTown] = []
-
-    def town(**settings: Any) -> WeComTown:
-        built.append(WeComTown(tmp_path, clock, **settings))
-        return built[-1]
-
-    yield town
-    for one in built:
-        one.end()
-
-
-@pytest.fixture
-def town(make: Callable[..., WeComTown]) -> WeComTown:
-    return make()
 
 
 def asked(town: WeComTown, where: Where, text: str = "contact remove Ann", person: str = ADMIN) -> Event:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
+
+import pytest
 
 from bot.sandbox.wecom_app import Keys, Posted, WeComClient, robot_chat
 from tests.conftest import Clock
@@ -69,3 +72,21 @@ class WeComTown(Town):
         posted = self.types(text, where, person, **how)
         assert posted.status == 200
         return self.answer(self.place(where, person), after=after)
+
+
+@pytest.fixture
+def make(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., WeComTown]]:
+    built: list[WeComTown] = []
+
+    def town(**settings: Any) -> WeComTown:
+        built.append(WeComTown(tmp_path, clock, **settings))
+        return built[-1]
+
+    yield town
+    for one in built:
+        one.end()
+
+
+@pytest.fixture
+def town(make: Callable[..., WeComTown]) -> WeComTown:
+    return make()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from bench import commands, intake
+from bench import commands, intake, storm
 
-BENCHMARKS = {"commands": commands.main, "intake": intake.main}
+BENCHMARKS = {"commands": commands.main, "intake": intake.main, "storm": storm.main}
 
 if __name__ == "__main__":
     names = sys.argv[1:] or list(BENCHMARKS)

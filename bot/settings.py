@@ -199,6 +199,7 @@ class Settings(BaseSettings):
     """Every setting under its own name in lower case; "" or () is "not set".
 
     repeat_interval  seconds before an unchanged firing alert is sent again
+    …_month          messages the platform's organisation may send in a calendar month; 0: not metered
     """
 
     model_config = SettingsConfigDict(
@@ -233,8 +234,10 @@ class Settings(BaseSettings):
     dingtalk_client_id: Name = ""
     dingtalk_client_secret: Secret = ""
     dingtalk_stream: Bool = False
+    dingtalk_card_template: Name = ""
     dingtalk_api_url: Origin = ""
     dingtalk_oapi_url: Origin = ""
+    dingtalk_month: Annotated[int, BeforeValidator(_whole)] = 3_000
 
     wecom_corp_id: Name = ""
     wecom_agent_id: Annotated[Name, _or_empty(_agent_id)] = ""
@@ -250,6 +253,7 @@ class Settings(BaseSettings):
     lark_encrypt_key: Secret = ""
     lark_verification_token: Secret = ""
     lark_api_url: Origin = ""
+    lark_month: Annotated[int, BeforeValidator(_whole)] = 10_000
 
     smtp_url: Annotated[str, _or_empty(_smtp), Field(repr=False)] = ""
     mail_from: Annotated[str, _or_empty(_from)] = ""
@@ -277,6 +281,8 @@ class Settings(BaseSettings):
             missing.append("SLACK_APP_TOKEN is set and SLACK_BOT_TOKEN is not: it needs both")
         if self.slack_bot_token and not (self.slack_signing_secret or self.slack_app_token):
             missing.append("SLACK_BOT_TOKEN is set: it also needs SLACK_SIGNING_SECRET (or SLACK_APP_TOKEN)")
+        if self.dingtalk_card_template and not (self.dingtalk_stream or self.public_url or self.sandbox):
+            missing.append("DINGTALK_CARD_TEMPLATE is set: it also needs DINGTALK_STREAM=1 (or PUBLIC_URL)")
         if missing:
             raise ValueError("\n".join(missing))
         return self
@@ -335,6 +341,12 @@ def overrides(settings: Settings) -> dict[str, str]:
     return {
         origin: getattr(settings, name) for name, origins in VENDORS for origin in origins if getattr(settings, name)
     }
+
+
+def months(settings: Settings) -> dict[str, int]:
+    """Platform -> messages its organisation may send in a calendar month; those that are not metered are absent."""
+    limits = {"dingtalk": settings.dingtalk_month, "lark": settings.lark_month}
+    return {platform: limit for platform, limit in limits.items() if limit}
 
 
 class SecretFiles(PydanticBaseSettingsSource):

@@ -36,16 +36,19 @@ def accept(tx: Tx, source: SourceRow, report: Sequence[Alert], now: datetime, re
     ids: list[int] = []
     owed: list[dict[str, Any]] = []
     for part in _parts(report):
-        for alert, (number, version, severity) in zip(part, _accept_part(tx, source, part, now, repeat), strict=True):
+        for alert, (number, version, severity, urgency) in zip(
+            part, _accept_part(tx, source, part, now, repeat), strict=True
+        ):
             ids.append(number)
             if version is not None:
-                owed += cards(number, version, alert.status, severity, to, group.name if group else "", now)
+                group_name = group.name if group else ""
+                owed += cards(number, version, alert.status, severity, to, group_name, now, urgency)
     deliveries.owe(tx, owed)
     return Accepted(tuple(ids), frozenset(str(row["lane"]) for row in owed))
 
 
-Outcome = tuple[int, int | None, str]
-"""An alert's number, the version that must be sent (None when nothing changed), and the severity of that card."""
+Outcome = tuple[int, int | None, str, int]
+"""An alert's number, the version that must be sent (None when nothing changed), severity and priority of that card."""
 
 
 def _parts(report: Sequence[Alert]) -> Iterator[list[Alert]]:
@@ -66,9 +69,12 @@ def _accept_part(tx: Tx, source: SourceRow, part: Sequence[Alert], now: datetime
     known = alerts.newest(tx, source.id, [alert.fingerprint for alert in part])
     fresh = [alert for alert in part if _is_new(known.get(alert.fingerprint), alert, now, repeat)]
     numbers = alerts.add(tx, [_fresh(source, alert, now) for alert in fresh])
+    for alert in fresh:
+        if alert.fingerprint in known:  # the end of the incident before this one is told before its beginning
+            deliveries.hurry(tx, known[alert.fingerprint].id, priority(alert.status, alert.severity), now)
     new = {alert.fingerprint: number for alert, number in zip(fresh, numbers, strict=True)}
     return [
-        (new[alert.fingerprint], 1, alert.severity)
+        (new[alert.fingerprint], 1, alert.severity, priority(alert.status, alert.severity))
         if alert.fingerprint in new
         else _again(tx, known[alert.fingerprint], alert, now, repeat)
         for alert in part
@@ -87,19 +93,21 @@ def _again(tx: Tx, known: AlertRow, alert: Alert, now: datetime, repeat: timedel
     same = alert.status == "firing" and alert.severity == known.severity and now - known.sent_at < repeat
     if known.status == "resolved" or same:
         alerts.change(tx, known.id, repeats=known.repeats + 1, last_at=now)
-        return known.id, None, known.severity
+        return known.id, None, known.severity, outbox.OTHER
     changes: dict[str, Any] = {"version": known.version + 1, "last_at": now, "sent_at": now}
     if alert.status == "resolved":
         # The recovery keeps what the alarm said (severity, labels): many sources send less when it is over.
         severity: str = known.severity
+        urgency = outbox.RECOVERY
         changes |= {"status": "resolved", "ends_at": alert.ends_at or now}
     else:
         severity = alert.severity
+        urgency = outbox.REMINDER if severity == known.severity else priority("firing", severity)
         changes |= _contents(alert) | {"repeats": known.repeats + 1}
-        if priority(severity) < priority(known.severity):
-            deliveries.hurry(tx, known.id, priority(severity), now)
+    if urgency < outbox.OTHER or known.version > 1:  # else nothing that waits of it can be less urgent
+        deliveries.hurry(tx, known.id, urgency, now)
     alerts.change(tx, known.id, **changes)
-    return known.id, known.version + 1, severity
+    return known.id, known.version + 1, severity, urgency
 
 
 def _is_old_news(before: AlertRow, alert: Alert, now: datetime, repeat: timedelta) -> bool:
@@ -141,12 +149,22 @@ def _fresh(source: SourceRow, alert: Alert, now: datetime) -> dict[str, Any]:
     }
 
 
-def priority(severity: str) -> int:
+def priority(status: str, severity: str) -> int:
+    """Of what is new about an alert."""
+    if status == "resolved":
+        return outbox.RECOVERY
     return outbox.CRITICAL if severity == "critical" else outbox.OTHER
 
 
 def cards(
-    number: int, version: int, status: str, severity: str, to: Sequence[Target], group_name: str, now: datetime
+    number: int,
+    version: int,
+    status: str,
+    severity: str,
+    to: Sequence[Target],
+    group_name: str,
+    now: datetime,
+    urgency: int,
 ) -> list[dict[str, Any]]:
     """The deliveries of one version of an alert; within a lane they go in the order of their versions."""
     return [
@@ -154,7 +172,7 @@ def cards(
             lane=target.lane,
             kind="alert",
             channel=target.method.channel,
-            priority=priority(severity),
+            priority=urgency,
             dedupe=f"alert:{number}:v{version}:{target.lane}"[:200],
             alert_id=number,
             alert_status=status,

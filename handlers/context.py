@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal
 
+from handlers.budgets import Throttle
 from handlers.document import Document
 from handlers.errors import CommandError
 from handlers.texts import Language, Say, _
@@ -45,6 +46,8 @@ class Rules:
     buttons  platform -> "press": it calls us back and says who pressed; "link": a page of ours asks again; absent: none
     forms    platforms that draw a `Dialog` as a form; on the others its fields are asked for one after the other
     pages    people reach our pages under `public_url`
+    budgets  how often one destination may be written to; channel, or "chat:" and platform -> throttles
+    months   platform -> messages its organisation may send in a calendar month; absent: not metered
     """
 
     admins: frozenset[str] = frozenset()
@@ -59,6 +62,8 @@ class Rules:
     buttons: Mapping[str, Literal["press", "link"]] = field(default_factory=dict)
     forms: frozenset[str] = frozenset()
     pages: bool = False
+    budgets: Mapping[str, tuple[Throttle, ...]] = field(default_factory=dict)
+    months: Mapping[str, int] = field(default_factory=dict)
     version: str = ""
     new_code: Callable[[], str] = new_code
     new_token: Callable[[], str] = new_token
@@ -77,11 +82,13 @@ class Answer:
     """One answer: said where the command came from, or to the person alone.
 
     alert  number of the alert whose card this is: it is drawn anew when the alert changes
+    again  it answers a form that was not good enough: that stays open and says so
     """
 
     document: Document
     audience: Audience = "here"
     alert: int | None = None
+    again: bool = False
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,10 +11,14 @@ from handlers.texts import Language
 from storage import deliveries
 from storage.contacts import MethodRow
 from storage.database import Tx
+from storage.deliveries import DeliveryRow, Waiting
 from storage.people import ConversationRow
 
-CODE, ANSWER, TEST, CRITICAL, OTHER, NOTICE = 0, 0, 1, 2, 3, 4
-"""Priorities within one lane: smaller goes first, equal ones in the order in which they were written."""
+CODE, ANSWER, TEST, CRITICAL, OTHER, RECOVERY, REMINDER, NOTICE = 0, 0, 1, 2, 3, 4, 5, 6
+"""Priorities within one lane: smaller goes first, equal ones in the order in which they were written.
+
+Those before CRITICAL also go when alerts have to wait for the sake of the budget (`deliveries.AHEAD`).
+"""
 
 ANSWER_LIFE = timedelta(hours=1)
 TEST_LIFE = timedelta(minutes=10)
@@ -22,6 +26,9 @@ LIFE = timedelta(hours=24)
 
 CHAT = "chat"
 """The `channel` of deliveries that a platform says in a conversation."""
+
+CHAT_LANES = ("chat", "person")
+"""How the lanes of such deliveries begin; what follows is the id of the conversation or person."""
 
 
 def lane_of(method: MethodRow) -> str:
@@ -106,6 +113,7 @@ def answer(
     replaces: str = "",
     trigger: str = "",
     alert_id: int | None = None,
+    priority: int = ANSWER,
 ) -> dict[str, Any]:
     """A delivery of an answer: in the conversation, or with `private` to the person alone.
 
@@ -123,7 +131,7 @@ def answer(
         lane=f"person:{person_id}" if alone else f"chat:{place.id}",
         kind="answer",
         channel=CHAT,
-        priority=ANSWER,
+        priority=priority,
         dedupe=dedupe,
         alert_id=alert_id,
         payload={
@@ -159,6 +167,30 @@ def to_person(document: Document, language: Language, person_id: str, *, dedupe:
         },
         due_at=now,
         expires_at=now + LIFE,
+        created_at=now,
+    )
+
+
+def digest(like: DeliveryRow, waiting: Sequence[Waiting], *, key: str, now: datetime) -> dict[str, Any]:
+    """A delivery that names these alerts to the address of `like`; `key` tells it from every other one.
+
+    It goes before what comes after it, and counts as a critical alarm when it names one.
+    """
+    critical = any(one.status == "firing" and one.severity == "critical" for one in waiting)
+    return row(
+        lane=like.lane,
+        kind="digest",
+        channel=like.channel,
+        priority=TEST,
+        dedupe=f"digest:{waiting[0].id}:{key}",
+        alert_status="firing" if critical else None,
+        alert_severity="critical" if critical else None,
+        method_id=like.method_id,
+        contact_name=like.contact_name,
+        masked=like.masked,
+        plain=like.plain,
+        due_at=now,
+        expires_at=max(one.expires_at for one in waiting),
         created_at=now,
     )
 

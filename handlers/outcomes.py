@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from handlers import examples, outbox, verification
+from handlers import examples, meters, notices, outbox, verification
 from handlers.addresses import channel_name
 from handlers.context import Rules
 from handlers.document import Document, Examples, Paragraph, Table
@@ -21,10 +21,12 @@ REPORT_AFTER = timedelta(seconds=45)
 """How long the report of a test waits for the slowest channel."""
 
 
-def sent(tx: Tx, delivery: DeliveryRow, receipt: str, now: datetime) -> set[str]:
-    """Writes that the platform took it; the lanes to wake."""
+def sent(tx: Tx, delivery: DeliveryRow, receipt: str, rules: Rules, now: datetime) -> set[str]:
+    """Writes that the platform took it, and counts it; the lanes to wake."""
     deliveries.settle(tx, delivery.id, state="sent", done_at=now, receipt=receipt[:255], reason="", say=None)
-    return _report(tx, delivery, now)
+    if delivery.kind == "digest":
+        deliveries.settle_merged(tx, delivery.id, state="sent", done_at=now, reason="", say=None)
+    return _report(tx, delivery, now) | meters.sent(tx, delivery, rules, now)
 
 
 def given_up(tx: Tx, delivery: DeliveryRow, error: DeliveryError, reason: str, rules: Rules, now: datetime) -> set[str]:
@@ -34,6 +36,8 @@ def given_up(tx: Tx, delivery: DeliveryRow, error: DeliveryError, reason: str, r
     if keep is None:
         changes["payload"] = None
     deliveries.settle(tx, delivery.id, **changes)
+    if delivery.kind == "digest":
+        deliveries.settle_merged(tx, delivery.id, **changes)
     wake: set[str] = set()
     if delivery.kind == "code" and delivery.code_id is not None:
         wake |= _code_refused(tx, delivery, error, now)
@@ -42,6 +46,12 @@ def given_up(tx: Tx, delivery: DeliveryRow, error: DeliveryError, reason: str, r
     if delivery.kind == "answer":
         wake |= _answer_failed(tx, delivery, now)
     return wake | _report(tx, delivery, now)
+
+
+def dissolved(tx: Tx, delivery: DeliveryRow, reason: str, now: datetime) -> None:
+    """Writes that a digest was refused for its form: what it names goes into another, in the simplest form."""
+    deliveries.settle(tx, delivery.id, state="cancelled", done_at=now, reason=reason)
+    deliveries.settle_merged(tx, delivery.id, state="ready", digest_id=None, plain=True, reason=reason)
 
 
 def _code_refused(tx: Tx, delivery: DeliveryRow, error: DeliveryError, now: datetime) -> set[str]:
@@ -72,33 +82,22 @@ def disable(tx: Tx, method_id: int, why: Say, rules: Rules, now: datetime) -> se
     contact = contacts.by_id(tx, method.contact_id)
     name = contact.name if contact else ""
     contacts.change_method(tx, method_id, state="disabled", reason=_stored(why))
-    told = set(contacts.owner(tx, method.contact_id)) | rules.admins | {admin.id for admin in people.admins(tx)}
-    known = people.by_ids(tx, sorted(told))
+    document = Document(
+        _(
+            "{channel} {address} of {name} is disabled.",
+            channel=channel_name(method.channel),
+            address=method.masked,
+            name=name,
+        ),
+        (
+            Paragraph(why),
+            Paragraph(_("No alert goes there until it is verified again:")),
+            Examples((examples.verify(name),)),
+        ),
+    )
+    told = notices.admins(tx, rules) | set(contacts.owner(tx, method.contact_id))
     hour = int(now.timestamp()) // 3600
-    rows = []
-    for person_id in sorted(told):
-        if person_id.partition(":")[0] not in rules.private:
-            continue
-        language = verification.known_language(known.get(person_id), rules.language)
-        document = Document(
-            _(
-                "{channel} {address} of {name} is disabled.",
-                channel=channel_name(method.channel),
-                address=method.masked,
-                name=name,
-            ),
-            (
-                Paragraph(why),
-                Paragraph(_("No alert goes there until it is verified again:")),
-                Examples((examples.verify(name),)),
-            ),
-        )
-        rows.append(
-            outbox.to_person(
-                document, language, person_id, dedupe=f"disabled:{method_id}:{hour}:{person_id}"[:200], now=now
-            )
-        )
-    return outbox.owe(tx, rows)
+    return notices.tell(tx, told, document, rules, dedupe=f"disabled:{method_id}:{hour}", now=now)
 
 
 def _stored(say: Say) -> str:
@@ -177,8 +176,10 @@ def report(tx: Tx, batch_id: int, rows: Iterable[DeliveryRow], now: datetime) ->
 
 def result(row: DeliveryRow) -> Say:
     """The state of a delivery in words."""
+    if row.state == "merged":
+        return _("waiting in a digest")
     if row.state == "sent":
-        return _("sent")
+        return _("sent in a digest") if row.digest_id is not None else _("sent")
     if row.state == "dead":
         return _("failed: {why}", why=from_json(row.say)) if row.say else _("failed")
     if row.state == "cancelled":

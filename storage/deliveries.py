@@ -1,8 +1,10 @@
 """Everything owed to the outside: deliveries (the outbox, also the log people see), their attempts, and the lanes.
 
 A lane is one destination (a robot, a number, a mailbox, a conversation). Workers claim lanes, not messages: whoever
-holds a lane sends its messages in order, so budgets and order need no other coordination. Every claim raises the lane's
-token; a release with an old token changes nothing.
+holds a lane sends its messages in order, so budgets, order and digests need no other coordination. Every claim raises
+the lane's token; a release with an old token changes nothing.
+
+A digest is a delivery that names others. Those are `merged` while it waits and share its end, each in its own line.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, exists, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, FromClause, Select, and_, case, delete, exists, func, literal, or_, select, update
 
 from storage.database import Tx
 from storage.rows import insert_or_ignore, record
-from storage.schema import attempt, batch, delivery, lane
+from storage.schema import alert, attempt, batch, delivery, lane
+
+AHEAD = 2
+"""Messages of a smaller priority never wait because others of their lane have to (`calm_at`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +55,38 @@ class DeliveryRow:
     receipt: str
     created_at: datetime
     done_at: datetime | None
+    digest_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class LaneRow:
+    """`cards` and `rules` are what `handlers.digests` remembers; None: nothing yet."""
+
     key: str
     token: int
     open_at: datetime | None
     fails: int
     sent: list[int]
+    cards: list[int] | None
+    rules: dict[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One card of an alert that waits in a lane, or in a digest, and what people have to know of it at least."""
+
+    id: int
+    priority: int
+    alert_id: int
+    status: str
+    severity: str
+    title: str
+    rule: str
+    source_id: int | None
+    group_name: str
+    reason: str
+    created_at: datetime
+    expires_at: datetime
 
 
 def _delivery(tx: Tx, row: Any) -> DeliveryRow:
@@ -102,9 +130,19 @@ def wake(tx: Tx, keys: Iterable[str], now: datetime) -> None:
 
 
 def _opens(now: datetime) -> ColumnElement[datetime]:
-    """When the lane may be worked on: now, or when its gate opens."""
+    """When the lane may be worked on: now, or when its gate opens, or when what waits does not have to any more."""
+    urgent = exists().where(
+        delivery.c.lane == lane.c.key,
+        delivery.c.state == "ready",
+        delivery.c.priority < lane.c.calm_for,
+        delivery.c.due_at <= now,
+    )
+    shut = lane.c.open_at > now
+    calm = and_(lane.c.calm_at > now, ~urgent)
     return case(
-        (and_(lane.c.open_at.is_not(None), lane.c.open_at > now), lane.c.open_at),
+        (and_(shut, calm, lane.c.calm_at > lane.c.open_at), lane.c.calm_at),
+        (shut, lane.c.open_at),
+        (calm, lane.c.calm_at),
         else_=literal(now, lane.c.open_at.type),
     )
 
@@ -152,10 +190,108 @@ def _behind_its_own() -> ColumnElement[bool]:
     earlier = delivery.alias("earlier")
     return exists().where(
         earlier.c.lane == delivery.c.lane,
-        earlier.c.state == "ready",
+        earlier.c.state.in_(("ready", "merged")),
         earlier.c.alert_id == delivery.c.alert_id,
         earlier.c.id < delivery.c.id,
     )
+
+
+def crowd(tx: Tx, like: DeliveryRow, now: datetime, limit: int, *, newest: bool = False) -> list[Waiting]:
+    """The cards of alerts that could go where `like` goes, in the same form, the most urgent first.
+
+    Of one alert all that wait, in their order, but none that has to wait for an earlier one. A card that may have been
+    sent before a crash is not among them: it says so itself. `newest`: those that came last, and only the first of
+    each alert.
+    """
+    blocks = case(
+        (or_(delivery.c.due_at > now, delivery.c.begun_at.is_not(None), delivery.c.plain != like.plain), 1), else_=0
+    )
+    before = func.max(blocks).over(partition_by=delivery.c.alert_id, order_by=delivery.c.id, rows=(None, -1))
+    # Window functions: a comparison of each with each takes seconds where a database has no statistics yet.
+    line = (
+        select(delivery, func.coalesce(before, 0).label("blocked"), _turn())
+        .where(delivery.c.lane == like.lane, delivery.c.state == "ready", delivery.c.kind == "alert")
+        .subquery()
+    )
+    own = (
+        line.c.method_id == like.method_id,
+        line.c.plain == like.plain,
+        line.c.due_at <= now,
+        line.c.expires_at > now,
+        line.c.begun_at.is_(None),
+        line.c.blocked == 0,
+        line.c.alert_id.not_in(_being_told(like.lane)),
+    )
+    query = _named(line).where(*own).order_by(line.c.priority, line.c.id)
+    if newest:
+        query = _named(line).where(*own, line.c.turn == 1).order_by(line.c.id.desc())
+    return [Waiting(*row) for row in tx.conn.execute(query.limit(limit))]
+
+
+def _turn() -> ColumnElement[int]:
+    """1 for the first of each alert that waits, and for what belongs to none."""
+    alert_or_self = func.coalesce(delivery.c.alert_id, -delivery.c.id)
+    return func.row_number().over(partition_by=alert_or_self, order_by=delivery.c.id).label("turn")
+
+
+def _being_told(key: str) -> Select[Any]:
+    """The alerts that are named by a digest of the lane that is not settled."""
+    digest = delivery.alias("digest")
+    merged_ = delivery.alias("merged_")
+    return (
+        select(merged_.c.alert_id)
+        .join_from(digest, merged_, merged_.c.digest_id == digest.c.id)
+        .where(digest.c.lane == key, digest.c.state == "ready", digest.c.kind == "digest", merged_.c.state == "merged")
+    )
+
+
+def _named(rows: FromClause) -> Select[Any]:
+    """What a `Waiting` is made of, in its order, from deliveries of alerts."""
+    return select(
+        rows.c.id,
+        rows.c.priority,
+        rows.c.alert_id,
+        rows.c.alert_status.label("status"),
+        rows.c.alert_severity.label("severity"),
+        alert.c.title,
+        alert.c.rule,
+        alert.c.source_id,
+        rows.c.group_name,
+        rows.c.reason,
+        rows.c.created_at,
+        rows.c.expires_at,
+    ).join_from(rows, alert, alert.c.id == rows.c.alert_id)
+
+
+def crowd_size(tx: Tx, key: str, since: datetime) -> tuple[int, int]:
+    """How many cards of alerts wait in the lane, and how many of them came since then."""
+    own = (delivery.c.lane == key) & (delivery.c.state == "ready") & (delivery.c.kind == "alert")
+    new = func.count(case((delivery.c.created_at > since, 1)))
+    count, fresh = tx.conn.execute(select(func.count(), new).select_from(delivery).where(own)).one()
+    return int(count), int(fresh)
+
+
+def merge(tx: Tx, digest: Mapping[str, Any], ids: Collection[int]) -> int:
+    """Owes the digest and merges into it those of the messages that are still ready; its id. Only for the lane's holder."""
+    digest_id = int(tx.conn.execute(delivery.insert().values(**digest).returning(delivery.c.id)).scalar_one())
+    tx.conn.execute(
+        update(delivery)
+        .where(delivery.c.id.in_(ids), delivery.c.state == "ready")
+        .values(state="merged", digest_id=digest_id)
+    )
+    return digest_id
+
+
+def merged(tx: Tx, digest_id: int) -> list[Waiting]:
+    """What the digest names while it is not settled."""
+    query = _named(delivery).where(delivery.c.digest_id == digest_id, delivery.c.state == "merged")
+    return [Waiting(*row) for row in tx.conn.execute(query.order_by(delivery.c.priority, delivery.c.id))]
+
+
+def settle_merged(tx: Tx, digest: int, **changes: Any) -> None:
+    """Writes to every message of the digest what became of it; what was sent stays sent."""
+    own = (delivery.c.digest_id == digest) & (delivery.c.state != "sent")
+    tx.conn.execute(update(delivery).where(own).values(**changes))
 
 
 def hurry(tx: Tx, alert_id: int, priority: int, now: datetime) -> None:
@@ -179,14 +315,23 @@ def starting(
     tx: Tx, delivery_id: int, lane_key: str, token: int, sent: Sequence[int], now: datetime, lease_until: datetime
 ) -> bool:
     """Reserves one send in the lane's window, before it happens, and renews the lease; False when that was lost."""
-    held = tx.conn.execute(
-        update(lane).where(lane.c.key == lane_key, lane.c.token == token).values(sent=list(sent), next_at=lease_until)
-    ).rowcount
+    held = reserve(tx, lane_key, token, sent, lease_until)
     if held:
-        tx.conn.execute(
-            update(delivery).where(delivery.c.id == delivery_id).values(attempts=delivery.c.attempts + 1, begun_at=now)
-        )
-    return bool(held)
+        begin(tx, delivery_id, now)
+    return held
+
+
+def begin(tx: Tx, delivery_id: int, now: datetime) -> None:
+    """Writes that a try begins."""
+    tx.conn.execute(
+        update(delivery).where(delivery.c.id == delivery_id).values(attempts=delivery.c.attempts + 1, begun_at=now)
+    )
+
+
+def reserve(tx: Tx, lane_key: str, token: int, sent: Sequence[int], lease_until: datetime) -> bool:
+    """Writes the lane's window and renews the lease; False when that was lost."""
+    own = (lane.c.key == lane_key) & (lane.c.token == token)
+    return bool(tx.conn.execute(update(lane).where(own).values(sent=list(sent), next_at=lease_until)).rowcount)
 
 
 def settle(tx: Tx, delivery_id: int, **changes: Any) -> None:
@@ -207,23 +352,57 @@ def tried(tx: Tx, delivery_id: int, at: datetime, outcome: str, reason: str, too
 
 
 def release(
-    tx: Tx, key: str, token: int, now: datetime, *, open_at: datetime | None, fails: int, sent: Sequence[int]
+    tx: Tx,
+    key: str,
+    token: int,
+    now: datetime,
+    *,
+    open_at: datetime | None,
+    fails: int,
+    sent: Sequence[int],
+    calm_at: datetime | None = None,
+    calm_for: int = AHEAD,
+    cards: Sequence[int] = (),
+    rules: Mapping[str, int] | None = None,
 ) -> None:
-    """Gives the lane back, due again when its next message is and its gate is open. An old token changes nothing."""
+    """Gives the lane back, due again when its next message is and its gate is open. An old token changes nothing.
+
+    With `calm_at` nothing but what goes AHEAD makes it due before then; what comes later, and is more urgent than
+    `calm_for`, does (see `wake`).
+    """
     held = tx.conn.execute(select(lane.c.key).where(lane.c.key == key, lane.c.token == token).with_for_update()).first()
     if held is None:
         return
     # A statement of its own, after the lock: it sees every message whose wake-up had to wait for us.
+    line = (
+        select(delivery.c.alert_id, delivery.c.priority, delivery.c.due_at, _turn())
+        .where(delivery.c.lane == key, delivery.c.state == "ready")
+        .subquery()
+    )
+    moment: ColumnElement[Any] = line.c.due_at
+    if calm_at is not None:
+        calm = literal(calm_at, line.c.due_at.type)
+        moment = case((and_(line.c.priority >= AHEAD, line.c.due_at < calm), calm), else_=line.c.due_at)
     due = tx.conn.execute(
-        select(func.min(delivery.c.due_at, type_=delivery.c.due_at.type)).where(
-            delivery.c.lane == key, delivery.c.state == "ready", ~_behind_its_own()
+        select(func.min(moment, type_=line.c.due_at.type)).where(
+            line.c.turn == 1, or_(line.c.alert_id.is_(None), line.c.alert_id.not_in(_being_told(key)))
         )
     ).scalar_one()
     next_at = None if due is None else max(moment for moment in (due, open_at, now) if moment is not None)
     tx.conn.execute(
         update(lane)
         .where(lane.c.key == key)
-        .values(next_at=next_at, owner=None, open_at=open_at, fails=fails, sent=list(sent))
+        .values(
+            next_at=next_at,
+            owner=None,
+            open_at=open_at,
+            calm_at=calm_at,
+            calm_for=calm_for,
+            fails=fails,
+            sent=list(sent),
+            cards=list(cards),
+            rules=dict(rules or {}),
+        )
     )
 
 
@@ -239,7 +418,13 @@ def sweep(tx: Tx, now: datetime) -> int:
     in_order = exists().where(
         lane.c.key == delivery.c.lane,
         lane.c.next_at.is_not(None),
-        or_(lane.c.owner.is_not(None), lane.c.next_at <= now, delivery.c.due_at > now, lane.c.open_at > now),
+        or_(
+            lane.c.owner.is_not(None),
+            lane.c.next_at <= now,
+            delivery.c.due_at > now,
+            lane.c.open_at > now,
+            and_(lane.c.calm_at > now, delivery.c.priority >= AHEAD),
+        ),
     )
     keys = list(tx.conn.scalars(waiting.where(~in_order)))
     wake(tx, keys, now)
@@ -256,7 +441,9 @@ def clock_went_back(tx: Tx, now: datetime, patience: timedelta) -> None:
     late = now + patience
     tx.conn.execute(update(delivery).where(delivery.c.state == "ready", delivery.c.due_at > late).values(due_at=late))
     tx.conn.execute(
-        update(lane).where(lane.c.owner.is_(None), lane.c.next_at.is_not(None)).values(next_at=now, open_at=None)
+        update(lane)
+        .where(lane.c.owner.is_(None), lane.c.next_at.is_not(None))
+        .values(next_at=now, open_at=None, calm_at=None)
     )
 
 
@@ -336,6 +523,7 @@ def revive(tx: Tx, delivery_id: int, now: datetime, expires_at: datetime) -> Non
             plain=False,
             reason="",
             say=None,
+            digest_id=None,
         )
     )
 
@@ -350,8 +538,9 @@ def cancel_for_method(tx: Tx, method_id: int, kind: str, now: datetime) -> None:
 
 
 def waiting(tx: Tx) -> int:
-    """How many messages are ready and not sent."""
-    return int(tx.conn.execute(select(func.count()).where(delivery.c.state == "ready")).scalar_one())
+    """How many messages are not sent yet; of a digest those that it names."""
+    owed = delivery.c.state.in_(("ready", "merged")) & (delivery.c.kind != "digest")
+    return int(tx.conn.execute(select(func.count()).where(owed)).scalar_one())
 
 
 def dead(tx: Tx) -> int:
@@ -394,7 +583,7 @@ def overdue_batches(tx: Tx, before: datetime) -> list[int]:
 
 def purge(tx: Tx, answers_before: datetime, others_before: datetime) -> int:
     """Removes settled deliveries nobody asks for any more; how many. Dead letters stay as long as the others."""
-    settled = delivery.c.state != "ready"
+    settled = delivery.c.state.not_in(("ready", "merged"))
     old = or_(
         and_(delivery.c.kind == "answer", delivery.c.done_at < answers_before), delivery.c.done_at < others_before
     )

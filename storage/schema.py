@@ -290,10 +290,10 @@ delivery = Table(
     metadata,
     Column("id", Key, primary_key=True),
     Column("lane", String(300), nullable=False),
-    Column("kind", String(16), nullable=False),  # alert, code, test, notice, answer
+    Column("kind", String(16), nullable=False),  # alert, code, test, notice, answer, digest
     Column("channel", String(16), nullable=False),
     Column("priority", SmallInteger, nullable=False),
-    Column("state", String(16), nullable=False),  # ready, sent, dead, cancelled
+    Column("state", String(16), nullable=False),  # ready, merged (into a digest that is ready), sent, dead, cancelled
     Column("dedupe", String(200), nullable=False, unique=True),
     Column("alert_id", Key, ForeignKey("alert.id", ondelete="CASCADE"), index=True),
     Column("alert_status", String(16)),
@@ -315,6 +315,13 @@ delivery = Table(
     Column("receipt", String(255), nullable=False, default=""),
     Column("created_at", Moment, nullable=False),
     Column("done_at", Moment),
+    Column("digest_id", Key),  # the delivery that names this one among others
+    Index(
+        "ix_delivery_digest",
+        "digest_id",
+        sqlite_where=text("digest_id IS NOT NULL"),
+        postgresql_where=text("digest_id IS NOT NULL"),
+    ),
     Index(
         "ix_delivery_ready",
         "lane",
@@ -348,6 +355,10 @@ lane = Table(
     Column("open_at", Moment),  # the gate: back-off, penalty, Retry-After
     Column("fails", Integer, nullable=False, default=0),
     Column("sent", JSON, nullable=False),  # epoch milliseconds of the last sends, oldest first
+    Column("calm_at", Moment),  # until then what is no more urgent than `calm_for` is not looked at
+    Column("calm_for", SmallInteger),  # the smallest priority that has to wait
+    Column("cards", JSON),  # epoch milliseconds of the last cards that were sent ahead of a crowd
+    Column("rules", JSON),  # rules that alerts were sent of, each with epoch milliseconds of the last time
     Index(
         "ix_lane_next",
         "next_at",
@@ -368,4 +379,14 @@ audit = Table(
     Column("before", JSON),
     Column("after", JSON),
     sqlite_autoincrement=True,
+)
+
+meter = Table(
+    "meter",
+    metadata,
+    Column("platform", String(16), nullable=False),
+    Column("month", String(7), nullable=False),  # "2026-11", in the time zone of the region
+    Column("used", Integer, nullable=False),
+    Column("warned", SmallInteger, nullable=False),  # the highest percentage that was told to the admins
+    PrimaryKeyConstraint("platform", "month"),
 )

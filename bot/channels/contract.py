@@ -16,7 +16,7 @@ from handlers.document import Document
 from handlers.model import Alert
 from handlers.texts import Language
 
-Kind = Literal["alert", "code", "test", "notice"]
+Kind = Literal["alert", "code", "test", "notice", "digest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,13 @@ class Channel:
     send     raises DeliveryError; returning means the platform's *body* said that it took the message
     budgets  what may be sent to one address; kept by the worker before it sends
     missing  names of the settings without which this channel cannot work, empty when it can
+    fill     the part of a message that this one takes when nothing of it is cut, 1 is full; None: no digests here
+    brief    a message holds a few words only: a digest is a number of alerts
     """
 
     name: str
     send: Callable[[Message, Target, Outside], Receipt]
     budgets: tuple[Throttle, ...] = ()
     missing: Callable[[Outside], tuple[str, ...]] = lambda _outside: ()
+    fill: Callable[[Message, Outside], float] | None = None
+    brief: bool = False

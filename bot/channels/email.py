@@ -16,7 +16,7 @@ from html import escape
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
-from bot.channels.fit import fitted
+from bot.channels.fit import cleaned, fitted
 from bot.markup.plain import cut, outline
 from bot.refusals import Refusal, dead, temporary
 from handlers.budgets import Throttle
@@ -64,6 +64,11 @@ def card(message: Message, mailbox: str, mail_from: str) -> EmailMessage:
         if message.kind != "code" or set(SIX_DIGITS.findall(_source(mail))) <= {message.code}:
             break
     return mail
+
+
+def fill(message: Message, _outside: Outside) -> float:
+    """The part of its limit that the mail takes when nothing of it is cut."""
+    return len(outline(cleaned(message.document))) / BODY_MAX_CHARS
 
 
 def _mail(message: Message, document: Document, mailbox: str, mail_from: str, attempt: int) -> EmailMessage:
@@ -266,4 +271,4 @@ def missing(outside: Outside) -> tuple[str, ...]:
     return tuple(name for name, value in settings.items() if not value)
 
 
-CHANNEL = Channel("email", send, budgets=(Throttle(30, 60.0),), missing=missing)
+CHANNEL = Channel("email", send, budgets=(Throttle(30, 60.0),), missing=missing, fill=fill)

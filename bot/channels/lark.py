@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
-from bot.channels.fit import fitted
+from bot.channels.fit import cleaned, fitted
 from bot.http import HttpReply, Unreachable, encoded
 from bot.markup import lark as markup
 from bot.markup.plain import outline
@@ -29,7 +29,7 @@ SIGN_AGE_S = 3600
 
 GONE = dead("gone", _("The Lark bot does not exist any more; add it to the group again and set the new webhook."))
 FORM = Refusal("form", _("Lark did not accept the form of the message."))
-TOO_FAST = temporary("rate_limited", _("Lark takes no more messages for this bot at the moment."))
+TOO_FAST = temporary("rate_limited", _("Lark takes no more messages for this bot at the moment."), 5.0)
 SIGN = dead("sign", _("Lark refused the signature: copy the bot's secret again and set it."))
 CLOCK = Refusal("clock", _("Lark refused the time of the message: the clock of this server is wrong."))
 KEYWORD = dead("keyword", _("Lark refused the message: add the keyword “{keyword}” in the bot's security settings."))
@@ -67,13 +67,23 @@ def card(message: Message, keyword: str, secret: str = "") -> dict[str, Any]:
     signed = signature(secret, message.now)
 
     def drawn(document: Document) -> dict[str, Any]:
-        if message.plain:
-            text = f"{document.heading()}\n{outline(document)}".strip()
-            return {**signed, "msg_type": "text", "content": {"text": f"{keyword} {markup.escape(text)}".strip()}}
-        return {**signed, "msg_type": "interactive", "card": markup.card(document, note=keyword)}
+        return _drawn(document, message, keyword, signed)
 
     limit = PLAIN_MAX_BYTES if message.plain else BODY_MAX_BYTES
     return drawn(fitted(message.document, message.language, limit, lambda document: len(encoded(drawn(document)))))
+
+
+def _drawn(document: Document, message: Message, keyword: str, signed: dict[str, str]) -> dict[str, Any]:
+    if message.plain:
+        text = f"{document.heading()}\n{outline(document)}".strip()
+        return {**signed, "msg_type": "text", "content": {"text": f"{keyword} {markup.escape(text)}".strip()}}
+    return {**signed, "msg_type": "interactive", "card": markup.card(document, note=keyword)}
+
+
+def fill(message: Message, outside: Outside) -> float:
+    """The part of its limit that the message takes when nothing of it is cut, signed or not."""
+    drawn = _drawn(cleaned(message.document), message, outside.keyword, signature("any", message.now))
+    return len(encoded(drawn)) / (PLAIN_MAX_BYTES if message.plain else BODY_MAX_BYTES)
 
 
 def refusal(reply: HttpReply, keyword: str, now: datetime) -> DeliveryError | None:
@@ -118,4 +128,4 @@ def send(message: Message, target: Target, outside: Outside) -> Receipt:
     return Receipt()
 
 
-CHANNEL = Channel("lark", send, budgets=(Throttle(4, 1.1), Throttle(90, 61.0)))
+CHANNEL = Channel("lark", send, budgets=(Throttle(4, 1.1), Throttle(90, 61.0)), fill=fill)

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
-from bot.channels.fit import fitted
+from bot.channels.fit import cleaned, fitted
 from bot.http import HttpReply, Unreachable
 from bot.markup.plain import outline, unmentioned
 from bot.markup.slack import BLOCKS, COLOURS, blocks, escape, heading
@@ -85,6 +85,12 @@ def card(message: Message) -> dict[str, Any]:
     }
 
 
+def fill(message: Message, _outside: Outside) -> float:
+    """The part of its limit that the message takes when nothing of it is cut."""
+    document = cleaned(message.document)
+    return len(_text(document)) / PLAIN_MAX_CHARS if message.plain else _chars(document) / MESSAGE_MAX_CHARS
+
+
 QUIET = {"mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
 """Top-level text is shown as it is, and Slack fetches no page that an alert mentions."""
 
@@ -134,4 +140,4 @@ def send(message: Message, target: Target, outside: Outside) -> Receipt:
     return Receipt()
 
 
-CHANNEL = Channel("slack", send, budgets=(Throttle(1, 1.1),))
+CHANNEL = Channel("slack", send, budgets=(Throttle(1, 1.1),), fill=fill)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
-from bot.channels.fit import fitted
+from bot.channels.fit import cleaned, fitted
 from bot.http import HttpReply, Unreachable
 from bot.markup.plain import outline
 from bot.markup.wecom import escape, markdown
@@ -26,7 +26,7 @@ FORM = Refusal("form", _("WeCom did not accept the form of the message."))
 
 REFUSALS: dict[int, Refusal] = {
     -1: temporary("busy", _("WeCom is busy at the moment.")),
-    45009: temporary("rate_limited", _("WeCom takes no more messages for this robot at the moment.")),
+    45009: temporary("rate_limited", _("WeCom takes no more messages for this robot at the moment."), 61.0),
     45033: temporary("rate_limited", _("WeCom takes no more messages for this robot at the moment.")),
     40008: FORM,
     40035: FORM,
@@ -56,6 +56,14 @@ def card(message: Message) -> dict[str, Any]:
     return {"msgtype": "markdown", "markdown": {"content": markdown(document)}}
 
 
+def fill(message: Message, _outside: Outside) -> float:
+    """The part of its limit that the message takes when nothing of it is cut."""
+    document = cleaned(message.document)
+    if message.plain:
+        return len(_text(document).encode()) / TEXT_MAX_BYTES
+    return len(markdown(document).encode()) / MARKDOWN_MAX_BYTES
+
+
 def _text(document: Document) -> str:
     return escape(f"{document.heading()}\n{outline(document)}".strip()).replace("［", "[").replace("］", "]")
 
@@ -82,4 +90,4 @@ def send(message: Message, target: Target, outside: Outside) -> Receipt:
     return Receipt()
 
 
-CHANNEL = Channel("wecom", send, budgets=(Throttle(18, 61.0),))
+CHANNEL = Channel("wecom", send, budgets=(Throttle(18, 61.0),), fill=fill)

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.channels.contract import Channel, Kind, Message, Outside, Target
+from bot.markup.plain import cut
 from bot.platforms.contract import Place, Platform, Speaker
-from handlers import cards
+from handlers import cards, digests, examples, links, people_names
 from handlers.budgets import Throttle
+from handlers.buttons import as_links
 from handlers.context import Rules
-from handlers.document import from_json, localize
+from handlers.document import Button, Document, Link, from_json, localize
 from handlers.errors import DeliveryError
 from handlers.model import Alert
 from handlers.outbox import CHAT
 from handlers.texts import LANGUAGES, Language, _
 from handlers.verification import known_language
-from storage import alerts, contacts, people
+from storage import alerts, contacts, deliveries, people
 from storage.contacts import MethodRow
 from storage.database import Database, Tx
-from storage.deliveries import DeliveryRow
+from storage.deliveries import DeliveryRow, Waiting
 from storage.schema import to_ms
 
-KINDS: Mapping[str, Kind] = {"alert": "alert", "code": "code", "test": "test", "notice": "notice"}
+KINDS: Mapping[str, Kind] = {
+    "alert": "alert",
+    "code": "code",
+    "test": "test",
+    "notice": "notice",
+    "digest": "digest",
+}
+
+UNSPEAKABLE = frozenset({"content", "unsafe"})
+"""Reasons of a refusal that the words of some title were to blame for; which one, no platform says."""
 
 PERSONAL = ("sms", "email")
 """Channels whose codes have limits of their own (see `handlers.verification`) and no share in the alerts' budget."""
+
+WITHOUT_LINKS = ("sms", "arms")
+"""Channels that send facts and no text of ours."""
 
 
 def key_of(row: DeliveryRow) -> str:
@@ -54,6 +68,73 @@ class Sender:
         if row.kind == "code" and row.channel in PERSONAL:
             return ()
         return self.channels[row.channel].budgets
+
+    def merges(self, row: DeliveryRow) -> bool:
+        """Whether this is one that a digest could name instead."""
+        return row.kind == "alert" and self.channels[row.channel].fill is not None
+
+    def brief(self, row: DeliveryRow) -> bool:
+        """Whether a digest has room for a few words only where this row goes."""
+        return self.channels[row.channel].brief
+
+    def gathered(
+        self, waiting: Sequence[Waiting], like: DeliveryRow, more: int, least: int, now: datetime
+    ) -> list[Waiting]:
+        """As many of the cards as one digest to the address of `like` names, the worst first.
+
+        more   how many wait besides
+        least  a digest should name so many, if it can be written tight enough
+        """
+        entries = digests.entries(waiting)
+        with self.database.read() as tx:
+            method = contacts.method_by_id(tx, like.method_id or 0)
+            language = self._language(tx, method) if method else self.rules.language
+        named = len(entries)
+        if not self.brief(like):
+            for tightness in digests.TIGHTER:
+
+                def fill(count: int, tightness: digests.Tightness = tightness) -> float:
+                    document = self._digest(entries[:count], waiting, tightness, len(entries) + more)
+                    return self._fill(like, document, language, now)
+
+                named = digests.most(len(entries), fill)
+                if named >= min(least, len(entries)):
+                    break
+        chosen = {card for entry in entries[:named] for card in entry.cards}
+        return [one for one in waiting if one.id in chosen]
+
+    def _digest(
+        self, entries: Sequence[digests.Entry], waiting: Sequence[Waiting], tightness: digests.Tightness, more: int
+    ) -> Document:
+        if any(one.reason in UNSPEAKABLE for one in waiting):
+            tightness = digests.NUMBERS
+        groups = {one.group_name for one in waiting if one.group_name}
+        return digests.document(entries, tightness, shorten=cut, groups=groups, more=more)
+
+    def _fill(self, row: DeliveryRow, document: Document, language: Language, now: datetime) -> float:
+        """The part of a message that the document takes, with room for the mark of a repeat."""
+        fill = self.channels[row.channel].fill
+        whole = localize(cards.maybe_repeated(document), language)
+        message = Message(whole, language, "digest", key_of(row), now, plain=row.plain)
+        return fill(message, self.outside) if fill else 0.0
+
+    def _named(self, tx: Tx, row: DeliveryRow, language: Language, now: datetime) -> Document:
+        """The digest of what was merged into this delivery, as loose as it fits."""
+        waiting = deliveries.merged(tx, row.id)
+        if not waiting:
+            raise DeliveryError("gone", _("The alert was removed meanwhile."), permanent=True)
+        entries = digests.entries(waiting)
+        if self.brief(row):
+            return digests.number_of_alerts(entries)
+        more, _fresh = deliveries.crowd_size(tx, row.lane, now)
+        documents = (self._digest(entries, waiting, tightness, more) for tightness in digests.TIGHTER)
+        document = next(documents)
+        while self._fill(row, document, language, now) > 1:
+            tighter = next(documents, None)
+            if tighter is None:
+                break
+            document = tighter
+        return document
 
     def send(self, row: DeliveryRow, now: datetime) -> str:
         """The platform's reference of what it took. Raises DeliveryError."""
@@ -129,7 +210,7 @@ class Sender:
                 raise DeliveryError("gone", _("The alert was removed meanwhile."), permanent=True)
             alert = cards.reported(stored, row.alert_status, row.alert_severity)
             language = self._language(tx, method)
-            acked_by = people.by_id(tx, stored.acked_by) if stored.acked_by else None
+            acked_by = people_names.shown(tx, stored.acked_by) if stored.acked_by else None
             document = localize(
                 cards.alert_document(
                     alert,
@@ -137,11 +218,17 @@ class Sender:
                     source=stored.source_name,
                     group=row.group_name,
                     zone=self.rules.zone,
-                    acked_by=(acked_by.name or acked_by.id) if acked_by else None,
+                    acked_by=acked_by,
                 ),
                 language,
             )
+            if row.channel not in WITHOUT_LINKS and alert.status == "firing":
+                actions = self._actions(tx, row, method, stored.id, acked=acked_by is not None, language=language)
+                document = replace(document, links=(*actions, *document.links))
             thread = f"alert-{stored.id}-{to_ms(stored.first_at):x}"
+        elif row.kind == "digest":
+            language = self._language(tx, method)
+            document = localize(self._named(tx, row, language, now), language)
         else:
             language = "en" if payload["language"] == "en" else "zh"
             document = from_json(payload["document"])
@@ -156,9 +243,21 @@ class Sender:
             key=key_of(row),
             now=now,
             alert=alert,
-            number=row.alert_id,
+            number=document.number if row.kind == "digest" else row.alert_id,
             group=row.group_name,
             code=str(payload.get("code", "")),
             thread=thread,
             plain=row.plain,
         )
+
+    def _actions(
+        self, tx: Tx, row: DeliveryRow, method: MethodRow, number: int, *, acked: bool, language: Language
+    ) -> tuple[Link, ...]:
+        """What can be done about the alert, as links to our page: whoever sees the card may, in the contact's name.
+
+        They are the same in every try of the delivery.
+        """
+        take = () if acked else (Button(_("Acknowledge"), examples.ack(number), anyone=True, nonce=f"{key_of(row)}-a"),)
+        over = Button(_("Resolve"), examples.resolve(number), anyone=True, nonce=f"{key_of(row)}-r")
+        buttons = localize(Document("", buttons=(*take, over)), language).buttons
+        return as_links(tx.vault, self.rules, buttons, "", links.of_method(method.id), row.created_at)

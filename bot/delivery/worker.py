@@ -19,16 +19,17 @@ from datetime import datetime, timedelta
 
 from bot.delivery.compose import Sender
 from bot.metrics import Heartbeats, Metrics
-from handlers import outcomes, retries
+from handlers import digests, meters, outbox, outcomes, retries
 from handlers.budgets import Throttle, kept, next_slot, past
 from handlers.context import Rules
+from handlers.digests import Merge, Send, Traffic, Wait
 from handlers.errors import DeliveryError
 from handlers.retries import DeadLetter, RetryLater, Simplify
 from handlers.texts import _, from_json, to_json
 from handlers.times import local
 from storage import alerts, codes, deliveries
 from storage.database import Database
-from storage.deliveries import DeliveryRow, LaneRow
+from storage.deliveries import DeliveryRow, LaneRow, Waiting
 from storage.schema import from_ms, to_ms
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,9 @@ TIDY_S = 3600.0
 
 KEPT = timedelta(days=90)
 """How long the delivery log and alerts that are over are kept."""
+
+LATEST = 300
+"""Alerts at the end of a long line that are looked at for what must not drown."""
 
 PATIENT_TRIES = 6
 """After so many tries a message that keeps failing no longer holds up the others of its lane."""
@@ -270,7 +274,12 @@ class Visit:
         self._chance = chance
         self._settled_at = settled_at
         self._window = list(lane.sent)
+        self._cards = list(lane.cards or ())
+        self._told = dict(lane.rules or {})
         self._open_at: datetime | None = None
+        self._calm_at: datetime | None = None
+        self._calm_for = deliveries.AHEAD
+        self._inflow = 0
         self._fails = lane.fails
         self._budgets: tuple[Throttle, ...] = ()
         self.sent_now = 0
@@ -280,11 +289,15 @@ class Visit:
         now = self._clock()
         with self._database.read() as tx:
             ready = deliveries.ready(tx, self._lane.key, now, 1)
+            held_back = meters.held_back(tx, ready[0], self._rules, now) if ready else None
         if not ready:
             return False
         row = ready[0]
         if row.expires_at <= now:
             self._give_up(row, _too_late(row), "expired")
+            return True
+        if held_back is not None:
+            self._give_up(row, held_back, held_back.reason)
             return True
         if row.begun_at is not None and now < self._settled_at:
             with self._database.write() as tx:
@@ -292,16 +305,108 @@ class Visit:
             return True
         self._budgets = self._sender.budgets(row)
         self._window = past(self._window, to_ms(now))
+        self._cards = past(self._cards, to_ms(now))
         slot = next_slot(self._window, self._budgets, to_ms(now))
         if slot > to_ms(now):
             self._open_at = from_ms(slot)
             self._say_why(row, from_ms(slot))
             return False
-        reserved = kept([*self._window, to_ms(now)], self._budgets)
+        if row.begun_at is None and self._budgets and self._sender.merges(row):
+            return self._alert(row, now)
+        return self._start(row, now)
+
+    def _start(self, row: DeliveryRow, now: datetime) -> bool:
+        """Reserves a slot for the message and sends it."""
+        reserved = self._reserved(now)
         with self._database.write() as tx:
             if not deliveries.starting(tx, row.id, self._lane.key, self._lane.token, reserved, now, now + LEASE):
                 return False
         return self._send(row, now)
+
+    def _reserved(self, now: datetime) -> list[int]:
+        return kept([*self._window, to_ms(now)], self._budgets)
+
+    def _alert(self, head: DeliveryRow, now: datetime) -> bool:
+        """Sends what comes next of the alerts that wait, `head` the most urgent: a card or a digest. Or waits."""
+        share = digests.share_of(self._budgets)
+        # Of a small limit more sends are remembered than it needs, so that they can be divided.
+        self._budgets = (*self._budgets, share.throttle)
+        traffic = Traffic(self._window, self._cards, self._budgets, share, to_ms(now))
+        room = traffic.room()
+        brief = self._sender.brief(head)
+        late: list[Waiting] = []
+        with self._database.read() as tx:
+            waiting = deliveries.crowd(tx, head, now, digests.MOST if brief else room + 1)
+            if not brief and len(waiting) > room:
+                waiting = deliveries.crowd(tx, head, now, digests.MOST)
+                if len(waiting) == digests.MOST:
+                    late = deliveries.crowd(tx, head, now, LATEST, newest=True)
+        if not waiting:
+            return self._start(head, now)
+        # An alarm that comes while the others wait is looked at if it may go before them.
+        self._calm_for = outbox.OTHER if traffic.may_go_ahead() else outbox.CRITICAL
+        if brief:
+            decision = digests.summed_up(waiting, to_ms(now))
+        elif len(waiting) <= room:
+            decision = digests.calm(waiting, traffic)
+        else:
+            decision = digests.crowded(waiting, late, traffic, self._told)
+        match decision:
+            case Wait(until):
+                return self._calm(head, from_ms(until))
+            case Send(one, ahead):
+                return self._card(head, one, ahead, now)
+            case Merge(full_before):
+                return self._merge(head, waiting, from_ms(full_before), traffic, now)
+
+    def _calm(self, head: DeliveryRow, until: datetime) -> bool:
+        """Closes the lane to alerts until then, and to nothing else."""
+        self._calm_at = until
+        self._say_why(head, until)
+        return False
+
+    def _card(self, head: DeliveryRow, chosen: Waiting, ahead: bool, now: datetime) -> bool:
+        row: DeliveryRow | None = head
+        if chosen.id != head.id:
+            with self._database.read() as tx:
+                row = deliveries.by_id(tx, chosen.id)
+        if row is None:
+            return True
+        tried = self.sent_now
+        going_on = self._start(row, now)
+        if self.sent_now > tried:
+            self._told = digests.remembered(self._told, [chosen], to_ms(now))
+            if ahead:
+                self._cards = [*self._cards, self._window[-1]][-len(self._window) :]
+        return going_on
+
+    def _merge(
+        self, head: DeliveryRow, waiting: list[Waiting], full_before: datetime, traffic: Traffic, now: datetime
+    ) -> bool:
+        """Makes a digest of as many as fit and sends it. A crash in between leaves it ready, and merged what it names."""
+        with self._database.read() as tx:
+            size, fresh = deliveries.crowd_size(tx, head.lane, now - timedelta(seconds=digests.INFLOW_S))
+        # What the first digest of a visit took away came as fast as what it left.
+        self._inflow = max(self._inflow, fresh)
+        coming = self._inflow * digests.STORM_S / digests.INFLOW_S
+        more = max(0, size - len(waiting))
+        oldest = min(to_ms(one.created_at) for one in waiting)
+        least = round((size + coming) / traffic.digests_soon(oldest))
+        named = self._sender.gathered(waiting, head, more, least, now)
+        if len(named) == len(waiting) and not more and now < full_before:
+            return self._calm(head, min(full_before, now + timedelta(milliseconds=traffic.share.pace_ms)))
+        owed = outbox.digest(head, named, key=f"{self._lane.token}:{to_ms(now)}", now=now)
+        reserved = self._reserved(now)
+        with self._database.write() as tx:
+            if not deliveries.reserve(tx, self._lane.key, self._lane.token, reserved, now + LEASE):
+                return False
+            digest_id = deliveries.merge(tx, owed, [one.id for one in named])
+            digest = deliveries.by_id(tx, digest_id)
+            deliveries.begin(tx, digest_id, now)
+        if digest is None:
+            return False
+        self._told = digests.remembered(self._told, named, to_ms(now))
+        return self._send(digest, now)
 
     def _say_why(self, row: DeliveryRow, until: datetime) -> None:
         """Notes on the next message, once, that it waits for the limit of its address."""
@@ -338,9 +443,12 @@ class Visit:
 
     def _took(self, row: DeliveryRow, receipt: str, took_ms: int) -> None:
         now = self._clock()
+        since = [row.created_at] if row.kind == "alert" else []
         try:
             with self._database.write() as tx:
-                woken = outcomes.sent(tx, row, receipt, now)
+                if row.kind == "digest":
+                    since = [one.created_at for one in deliveries.merged(tx, row.id)]
+                woken = outcomes.sent(tx, row, receipt, self._rules, now)
                 deliveries.tried(tx, row.id, now, "sent", "", took_ms)
                 deliveries.wake(tx, woken, now)
         except Exception:
@@ -348,10 +456,11 @@ class Visit:
             log.exception("what follows from a sent message could not be written", extra={"delivery": row.id})
             with self._database.write() as tx:
                 deliveries.settle(tx, row.id, state="sent", done_at=now, receipt=receipt[:255], reason="", say=None)
+                deliveries.settle_merged(tx, row.id, state="sent", done_at=now, reason="", say=None)
         self._fails = 0
         self._metrics.deliveries.labels(row.channel, "sent").inc()
-        if row.kind == "alert":
-            self._metrics.delivery_seconds.observe(max(0.0, (now - row.created_at).total_seconds()))
+        for moment in since:
+            self._metrics.delivery_seconds.observe(max(0.0, (now - moment).total_seconds()))
 
     def _failed(self, row: DeliveryRow, error: DeliveryError, took_ms: int) -> bool:
         now = self._clock()
@@ -366,7 +475,7 @@ class Visit:
             # It may have arrived, and a second one within the minute would be refused: the person can ask again.
             with self._database.write() as tx:
                 deliveries.tried(tx, row.id, now, outcome, error.reason, took_ms)
-                deliveries.wake(tx, outcomes.sent(tx, row, "", now), now)
+                deliveries.wake(tx, outcomes.sent(tx, row, "", self._rules, now), now)
             return True
         decision = retries.decide(
             error,
@@ -378,7 +487,10 @@ class Visit:
         )
         match decision:
             case Simplify():
-                self._again(row, error, outcome, took_ms, due_at=now, plain=True)
+                if row.kind == "digest":
+                    self._dissolve(row, error, outcome, took_ms)
+                else:
+                    self._again(row, error, outcome, took_ms, due_at=now, plain=True)
                 return True
             case RetryLater(at, pause):
                 self._again(row, error, outcome, took_ms, due_at=at, plain=row.plain)
@@ -397,6 +509,12 @@ class Visit:
         with self._database.write() as tx:
             deliveries.tried(tx, row.id, self._clock(), outcome, error.reason, took_ms)
             deliveries.settle(tx, row.id, due_at=due_at, plain=plain, reason=error.reason[:64], say=to_json(error.say))
+
+    def _dissolve(self, row: DeliveryRow, error: DeliveryError, outcome: str, took_ms: int) -> None:
+        now = self._clock()
+        with self._database.write() as tx:
+            deliveries.tried(tx, row.id, now, outcome, error.reason, took_ms)
+            outcomes.dissolved(tx, row, error.reason[:64], now)
 
     def _give_up(
         self, row: DeliveryRow, error: DeliveryError, reason: str, *, outcome: str = "", took_ms: int = 0
@@ -424,6 +542,10 @@ class Visit:
                 open_at=self._open_at,
                 fails=self._fails,
                 sent=self._window,
+                calm_at=self._calm_at,
+                calm_for=self._calm_for,
+                cards=self._cards,
+                rules=self._told,
             )
         return True
 

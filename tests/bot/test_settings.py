@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot import settings as module
-from bot.settings import KEY_FILE, PAIRS, SECRETS, SettingsError, load, overrides, secret_key
+from bot.settings import KEY_FILE, PAIRS, SECRETS, Settings, SettingsError, load, months, overrides, secret_key
 
 AES = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 
@@ -57,6 +57,8 @@ def test_without_any_setting_there_are_working_defaults() -> None:
         ("ADMINS", "", ()),
         ("WEBHOOK_HOSTS", "hooks.example.com,10.0.0.1:8080,http://127.0.0.1:9/", None),
         ("DAS_INSTANCES", "rm-1,rm-2", ("rm-1", "rm-2")),
+        ("DINGTALK_MONTH", "50000", 50_000),
+        ("LARK_MONTH", "0", 0),
         ("SLACK_API_URL", "http://127.0.0.1:9000/api/", "http://127.0.0.1:9000"),
         ("DATABASE_URL", "postgres://u:p%40@db/callboard", "postgresql+psycopg://u:p%40@db/callboard"),
         ("DATABASE_URL", "postgresql://db/callboard", "postgresql+psycopg://db/callboard"),
@@ -105,6 +107,8 @@ def test_a_good_value_is_read(name: str, value: str, read: object, monkeypatch: 
         ("SMTP_URL", "smtp://mail.example.com?starttls=perhaps"),
         ("MAIL_FROM", "nobody"),
         ("REPEAT_INTERVAL", "4h"),
+        ("DINGTALK_MONTH", "-1"),
+        ("LARK_MONTH", "10,000"),
         ("REPEAT_INTERVAL", "0"),
         ("LARK_API_URL", "open.feishu.cn"),
     ],
@@ -137,6 +141,15 @@ def test_slack_needs_a_token_and_a_way_to_hear(monkeypatch: pytest.MonkeyPatch) 
     assert load().slack_app_token == "xapp-1"
     monkeypatch.delenv("SLACK_BOT_TOKEN")
     assert "SLACK_BOT_TOKEN" in problems(monkeypatch)[0]
+
+
+def test_a_card_template_needs_a_way_for_presses_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = problems(monkeypatch, DINGTALK_CARD_TEMPLATE="t.schema")
+    assert found == ("DINGTALK_CARD_TEMPLATE is set: it also needs DINGTALK_STREAM=1 (or PUBLIC_URL)",)
+    for name, value in (("DINGTALK_STREAM", "1"), ("PUBLIC_URL", "https://c.example.com"), ("SANDBOX", "1")):
+        with monkeypatch.context() as one:
+            given(one, **{name: value})
+            assert load().dingtalk_card_template == "t.schema"
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -270,3 +283,8 @@ def test_a_folder_that_cannot_be_made_stops_the_start() -> None:
     Path("data").write_text("a file", "utf-8")
     with pytest.raises(SettingsError, match="SECRET_KEY is not set and data/secret_key cannot be used"):
         secret_key(load())
+
+
+def test_platforms_are_metered_as_in_their_free_editions_and_zero_means_not_at_all() -> None:
+    assert months(Settings(_env_file=None)) == {"dingtalk": 3_000, "lark": 10_000}
+    assert months(Settings(_env_file=None, dingtalk_month=0, lark_month=7)) == {"lark": 7}

@@ -64,7 +64,7 @@ def test_of_deliveries_that_end_at_the_same_time_exactly_one_makes_the_report(da
         def settle(row: DeliveryRow, start: threading.Barrier = start) -> set[str]:
             start.wait()
             with database.write() as tx:
-                return outcomes.sent(tx, row, "", NOW)
+                return outcomes.sent(tx, row, "", RULES, NOW)
 
         with ThreadPoolExecutor(4) as pool:
             woken = [lanes for lanes in pool.map(settle, rows) if lanes]
@@ -79,7 +79,7 @@ def test_an_overdue_report_says_what_still_waits_and_late_results_make_no_second
     with database.write() as tx:
         batch = deliveries.open_batch(tx, "test", body, NOW)
         one, two = (get(tx, seed.owe(tx, f"sms:{n}", batch_id=batch)) for n in range(2))
-        assert outcomes.sent(tx, one, "", NOW) == set()
+        assert outcomes.sent(tx, one, "", RULES, NOW) == set()
         assert outcomes.report_overdue(tx, NOW + outcomes.REPORT_AFTER) == set()
         assert outcomes.report_overdue(tx, late) == {f"chat:{GROUP}"}
         assert outcomes.report_overdue(tx, late) == set()

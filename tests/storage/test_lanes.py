@@ -343,3 +343,154 @@ def test_after_the_clock_was_set_back_nothing_waits_longer_than_a_first_retry(da
         deliveries.clock_went_back(tx, NOW, SOON)
     assert next_at(database, "sms:a") == NOW
     assert ready(database, "sms:a", NOW + SOON) == [message]
+
+
+def crowd_of(database: Database, count: int, **values: Any) -> tuple[int, list[int]]:
+    """The method, and the cards of so many alerts that wait for it, ready, in its lane `sms:a`."""
+    with database.write() as tx:
+        method = seed.method(tx, seed.contact(tx), "sms", "+8613800138000")
+        ids = [
+            owe(
+                tx,
+                "sms:a",
+                kind="alert",
+                method_id=method,
+                alert_id=seed.alert(tx, f"f{n}", title=f"title {n}", rule="r"),
+                alert_status="firing",
+                alert_severity="warning",
+                **values,
+            )
+            for n in range(count)
+        ]
+        deliveries.wake(tx, ["sms:a"], NOW)
+    return method, ids
+
+
+def line_of(database: Database, now: datetime = NOW, **how: Any) -> list[int]:
+    with database.read() as tx:
+        head = deliveries.ready(tx, "sms:a", now, 1)[0]
+        return [one.id for one in deliveries.crowd(tx, head, now, 99, **how)]
+
+
+def test_a_crowd_is_what_could_go_to_the_same_address_in_the_same_form(database: Database) -> None:
+    method, ids = crowd_of(database, 3)
+    with database.write() as tx:
+        number = seed.alert(tx, "g")
+        usual = {"kind": "alert", "method_id": method, "alert_id": number, "alert_status": "firing"}
+        owe(tx, "sms:a", **(usual | {"due_at": NOW + SOON}))
+        owe(tx, "sms:a", **usual)  # behind the one above
+        for other in ({"plain": True}, {"method_id": None}, {"expires_at": NOW}, {"kind": "test"}, {"begun_at": NOW}):
+            owe(tx, "sms:a", **(usual | {"alert_id": seed.alert(tx, str(other)), "priority": 9} | other))
+        owe(tx, "sms:b", **(usual | {"alert_id": seed.alert(tx, "h")}))
+        urgent = owe(tx, "sms:a", **(usual | {"alert_id": seed.alert(tx, "i"), "priority": outbox.CRITICAL}))
+    assert line_of(database) == [urgent, *ids]
+    with database.read() as tx:
+        assert deliveries.crowd_size(tx, "sms:a", NOW) == (10, 0)
+        assert deliveries.crowd_size(tx, "sms:b", NOW - SOON) == (1, 1)
+
+
+def test_of_an_alert_all_cards_wait_together_but_the_newest_are_the_first_of_each(database: Database) -> None:
+    method, ids = crowd_of(database, 3)
+    with database.write() as tx:
+        first = deliveries.by_id(tx, ids[0])
+        assert first is not None
+        again = owe(
+            tx, "sms:a", kind="alert", method_id=method, alert_id=first.alert_id, alert_status="resolved", priority=4
+        )
+    assert line_of(database) == [*ids, again]
+    assert line_of(database, newest=True) == list(reversed(ids))
+
+
+def test_what_is_merged_waits_for_its_digest_and_shares_its_end(database: Database) -> None:
+    method, ids = crowd_of(database, 3)
+    with database.write() as tx:
+        rows = [row for row in (deliveries.by_id(tx, one) for one in ids) if row]
+        line = deliveries.crowd(tx, rows[0], NOW, 2)
+        digest = deliveries.merge(tx, outbox.digest(rows[0], line, key="k", now=NOW), ids[:2])
+        recovery = owe(tx, "sms:a", kind="alert", method_id=method, alert_id=rows[0].alert_id, alert_status="resolved")
+        deliveries.settle(tx, ids[2], state="sent", done_at=NOW)
+        assert [one.id for one in deliveries.merged(tx, digest)] == ids[:2]
+        assert deliveries.waiting(tx) == 3
+        deliveries.settle(tx, digest, due_at=NOW + SOON)
+    assert ready(database, "sms:a") == []
+    held = claim(database)
+    assert held is not None
+    release(database, held)
+    assert next_at(database, "sms:a") == NOW + SOON  # of the digest: what waits behind it is not due before
+    with database.write() as tx:
+        assert deliveries.sweep(tx, NOW + timedelta(seconds=1)) == 0
+        assert deliveries.purge(tx, NOW + timedelta(days=1), NOW + timedelta(days=1)) == 1
+        deliveries.settle_merged(tx, digest, state="sent", done_at=NOW)
+        deliveries.settle(tx, digest, state="sent", done_at=NOW)
+        found = [deliveries.by_id(tx, one) for one in ids[:2]]
+        assert [(row.state, row.digest_id) for row in found if row] == [("sent", digest)] * 2
+    assert ready(database, "sms:a") == [recovery]
+
+
+def test_what_is_not_ready_any_more_is_not_merged(database: Database) -> None:
+    _method, ids = crowd_of(database, 2)
+    with database.write() as tx:
+        head = deliveries.by_id(tx, ids[0])
+        assert head is not None
+        line = deliveries.crowd(tx, head, NOW, 9)
+        deliveries.settle(tx, ids[1], state="sent", done_at=NOW)  # a holder before us: a fact is a fact
+        digest = deliveries.merge(tx, outbox.digest(head, line, key="k", now=NOW), ids)
+        assert [one.id for one in deliveries.merged(tx, digest)] == ids[:1]
+
+
+def test_a_lane_that_is_calm_opens_for_codes_and_for_what_is_more_urgent_than_what_waits(database: Database) -> None:
+    method, _ids = crowd_of(database, 2)
+    calm = NOW + timedelta(seconds=20)
+
+    def rest(calm_for: int) -> None:
+        row = claim(database)
+        assert row is not None
+        with database.write() as tx:
+            deliveries.release(
+                tx, row.key, row.token, NOW, open_at=None, fails=0, sent=[], calm_at=calm, calm_for=calm_for
+            )
+
+    rest(outbox.OTHER)
+    assert next_at(database, "sms:a") == calm
+    wake(database, "sms:a")
+    assert next_at(database, "sms:a") == calm
+    with database.write() as tx:
+        assert deliveries.sweep(tx, NOW + SOON) == 0
+        owe(
+            tx,
+            "sms:a",
+            kind="alert",
+            method_id=method,
+            alert_id=seed.alert(tx, "c"),
+            alert_status="firing",
+            priority=outbox.CRITICAL,
+        )
+    wake(database, "sms:a")
+    assert next_at(database, "sms:a") == NOW
+    rest(outbox.CRITICAL)
+    assert next_at(database, "sms:a") == calm
+    with database.write() as tx:
+        owe(tx, "sms:a", kind="code", priority=outbox.CODE)
+    with database.write() as tx:
+        assert deliveries.sweep(tx, NOW) == 1  # also when its wake-up was lost
+    assert next_at(database, "sms:a") == NOW
+    row = claim(database)
+    assert row is not None
+    with database.write() as tx:
+        deliveries.release(tx, row.key, row.token, NOW, open_at=NOW + SOON, fails=0, sent=[], calm_at=calm)
+    assert next_at(database, "sms:a") == NOW + SOON  # the code: the gate is for all
+
+
+def test_what_a_lane_remembers_of_its_crowds_is_given_to_the_next_holder(database: Database) -> None:
+    wake(database, "sms:a")
+    first = claim(database)
+    assert first is not None
+    assert (first.cards, first.rules) == (None, None)
+    with database.write() as tx:
+        owe(tx, "sms:a")
+        deliveries.release(
+            tx, first.key, first.token, NOW, open_at=None, fails=0, sent=[1, 2], cards=[2], rules={"ab": 1}
+        )
+    second = claim(database)
+    assert second is not None
+    assert (second.sent, second.cards, second.rules) == ([1, 2], [2], {"ab": 1})

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
+from bot.channels import CHANNELS
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
 from bot.delivery.compose import Sender
 from bot.delivery.worker import PATIENT_TRIES, SETTLING, STUMBLE, Worker
@@ -60,6 +61,7 @@ class Post:
 
     clock: Clock
     tries: list[Try] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
     said: list[tuple[str, str]] = field(default_factory=list)
     failing: dict[str, deque[Exception]] = field(default_factory=dict)
     gate: threading.Event = field(default_factory=threading.Event)
@@ -71,6 +73,7 @@ class Post:
         one = Try(target.address, document.heading(), self.clock(), message.plain, message.key, str(document.footer))
         with self.lock:
             self.tries.append(one)
+            self.messages.append(message)
             errors = self.failing.get(target.address)
         self.arrived.release()
         assert self.gate.wait(PATIENCE_S)
@@ -93,22 +96,28 @@ class Post:
 
 @dataclass(slots=True)
 class Shop:
-    """A worker at work."""
+    """A worker at work. `real`: with the budgets and the digests of the real channels."""
 
     database: Database
     clock: Clock
     post: Post
     budgets: tuple[Throttle, ...] = ()
+    real: bool = False
     worker: Worker = field(init=False)
 
     def open(self, *, alone: bool = True) -> None:
         rules = Rules(language="en", admins=frozenset({ADMIN}))
-        names = ("dingtalk", "wecom", "sms", "email")
+        channels = {
+            name: replace(channel, send=self.post.send, missing=lambda _outside: ())
+            if self.real
+            else Channel(name, self.post.send, budgets=self.budgets)
+            for name, channel in CHANNELS.items()
+        }
         sender = Sender(
             self.database,
             rules,
             Outside(Http()),
-            {name: Channel(name, self.post.send, budgets=self.budgets) for name in names},
+            channels,
             {"dingtalk": Platform("dingtalk", self.post.say)},
             {"dingtalk": object()},
         )
@@ -191,8 +200,8 @@ def clock() -> Clock:
 def make(database: Database, clock: Clock) -> Iterator[Callable[..., Shop]]:
     shops: list[Shop] = []
 
-    def build(*budgets: Throttle, **how: Any) -> Shop:
-        shop = Shop(database, clock, Post(clock), budgets)
+    def build(*budgets: Throttle, real: bool = False, **how: Any) -> Shop:
+        shop = Shop(database, clock, Post(clock), budgets, real)
         shop.post.gate.set()
         shop.open(**how)
         shops.append(shop)

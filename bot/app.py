@@ -21,22 +21,25 @@ from bot.http import Http
 from bot.inbox import Inbox
 from bot.intake import Intake
 from bot.metrics import Heartbeats, Metrics
-from bot.platforms import PLATFORMS, dingtalk, lark, slack, wecom
+from bot.platforms import PLATFORMS, dingtalk, dingtalk_cards, lark, slack, wecom
 from bot.platforms.dingtalk_stream import StreamRunner
 from bot.platforms.slack_routing import SlackRouting
 from bot.platforms.slack_say import SlackCredentials
 from bot.platforms.slack_socket import SocketRunner
+from bot.rest import Rest
 from bot.sandbox import page
 from bot.sandbox.playground import Playground
-from bot.settings import Settings, overrides, secret_key
+from bot.settings import Settings, months, overrides, secret_key
 from bot.web import alerts as alerts_web
+from bot.web import confirm, health
 from bot.web import dingtalk as dingtalk_web
-from bot.web import health
 from bot.web import lark as lark_web
 from bot.web import slack as slack_web
 from bot.web import wecom as wecom_web
 from bot.web.alerts import refusal
+from handlers.buttons import ForgedButton
 from handlers.context import Rules
+from handlers.errors import PayloadError
 from handlers.times import zone_of
 from storage import deliveries
 from storage.database import Database, DatabaseBusy, is_unavailable
@@ -105,9 +108,10 @@ def credentials_of(settings: Settings) -> dict[str, object]:
     }
 
 
-def rules_of(settings: Settings, outside: Outside, address: str, *, local: bool = False) -> Rules:
-    """The settings that concern the rules; `address` is where this process listens, and `local` says that people do too."""
-    credentials = credentials_of(settings)
+def rules_of(
+    settings: Settings, outside: Outside, credentials: Mapping[str, object], address: str, *, local: bool
+) -> Rules:
+    """The settings that concern the rules; `address` is where this process listens, `local`: people are there too."""
     ways = {name: PLATFORMS[name].buttons(credentials[name]) for name in credentials}
     return Rules(
         buttons={name: way for name, way in ways.items() if way},
@@ -120,8 +124,11 @@ def rules_of(settings: Settings, outside: Outside, address: str, *, local: bool 
         public_url=settings.public_url or address,
         webhook_hosts=settings.webhook_hosts,
         repeat_interval=timedelta(seconds=settings.repeat_interval),
+        budgets={name: channel.budgets for name, channel in CHANNELS.items()}
+        | {f"chat:{name}": PLATFORMS[name].budgets for name in credentials},
+        months=months(settings),
         missing={name: lacks for name, channel in CHANNELS.items() if (lacks := channel.missing(outside))},
-        private=frozenset({"dingtalk", "lark", "slack"}) | wecom.private(wecom.credentials(settings)),
+        private=frozenset({"dingtalk", "lark", "slack"}) | wecom.private(credentials.get("wecom")),
         version=bot.__version__,
     )
 
@@ -176,7 +183,8 @@ class Service:
         self.http = outside.http
         self.credentials = credentials_of(settings)
         local = self.playground is not None
-        self.rules = replace(rules_of(settings, outside, address, local=local), **(rules or {}))
+        made = rules_of(settings, outside, self.credentials, address, local=local)
+        self.rules = replace(made, **(rules or {}))
         sender = Sender(self.database, self.rules, outside, CHANNELS, PLATFORMS, self.credentials)
         watched: dict[str, Any] = {"clock": clock, "metrics": self.metrics, "heartbeats": self.heartbeats}
         self.worker = Worker(self.database, self.rules, sender, alone=self.database.sqlite, **watched)
@@ -190,7 +198,10 @@ class Service:
         app = self.credentials.get("slack")
         if not isinstance(app, SlackCredentials):
             return None
-        return SlackRouting(app.bot_token, self.inbox.take_in, self.clock, api_url=self.settings.slack_api_url)
+        inbox = self.inbox
+        return SlackRouting(
+            app.bot_token, inbox.take_in, inbox.carry_out, self.clock, api_url=self.settings.slack_api_url
+        )
 
     def _lines(self) -> dict[str, Line]:
         """The connections we hold open to platforms that push through one, each under the name of its heartbeat."""
@@ -204,6 +215,7 @@ class Service:
                 api_url=settings.dingtalk_api_url or "https://api.dingtalk.com",
                 clock=self.clock,
                 beat=lambda: self.heartbeats.beat("dingtalk stream"),
+                pressed=self._pressed_in_stream if self.rules.buttons.get("dingtalk") == "press" else None,
             )
         if settings.slack_app_token and self.slack is not None:
             lines["slack socket"] = SocketRunner(
@@ -222,6 +234,16 @@ class Service:
         incoming = dingtalk.decode(body)
         if incoming is not None:
             self.inbox.take_in(incoming)
+
+    def _pressed_in_stream(self, body: Mapping[str, Any], frame: str) -> Mapping[str, Any]:
+        """What is answered to the callback of a card; nothing to one that is wrong, as nobody reads the answer."""
+        try:
+            return dingtalk_cards.pressed(body, f"stream:{frame}"[:255], self.inbox.carry_out)
+        except ForgedButton:
+            log.warning("DingTalk Stream: a button that is not ours was pressed")
+        except PayloadError as error:
+            log.warning("DingTalk Stream: a press that cannot be read (%s)", error.path)
+        return {}
 
     def start(self) -> None:
         if "web" in self.parts:
@@ -258,18 +280,26 @@ class Service:
         app.register_blueprint(health.blueprint(self.database, self.metrics, self.heartbeats))
         app.register_blueprint(alerts_web.blueprint(self.intake, self.clock))
         app.register_blueprint(
-            dingtalk_web.blueprint(self.settings.dingtalk_client_secret, self.inbox.take_in, self.clock)
+            dingtalk_web.blueprint(
+                self.settings.dingtalk_client_secret, self.inbox.take_in, self.inbox.carry_out, self.clock
+            )
         )
+        app.register_blueprint(confirm.blueprint(self.database, self.rules, self.inbox.carry_out, self.clock))
         lark_app = self.credentials.get("lark")
         lark_app = lark_app if isinstance(lark_app, lark.LarkCredentials) else None
-        app.register_blueprint(lark_web.blueprint(lark_app, self.http, self.inbox.take_in, self.clock))
+        app.register_blueprint(
+            lark_web.blueprint(lark_app, self.http, self.inbox.take_in, self.inbox.carry_out, self.clock)
+        )
         app.register_blueprint(
             wecom_web.blueprint(
                 self.settings.wecom_corp_id,
                 wecom.app_envelope(self.settings),
                 wecom.robot_envelope(self.settings),
                 self.inbox.take_in,
+                self.inbox.carry_out,
+                Rest(self.database, self.clock, self.worker.wake),
                 self.clock,
+                self.rules.language,
             )
         )
         app.register_blueprint(slack_web.blueprint(self.settings.slack_signing_secret, self.slack, self.clock))

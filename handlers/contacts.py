@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from handlers import addresses, examples, names, verification
+from handlers import addresses, examples, names, people_names, verification
 from handlers.addresses import WEBHOOKS, Address, channel_name
 from handlers.context import Context
 from handlers.document import Block, Document, Facts, Items, Paragraph
@@ -218,8 +218,7 @@ def contact_document(ctx: Context, contact: ContactRow) -> Document:
     owners = contacts.owner(ctx.tx, contact.id)
     more: list[tuple[Say, Say]] = [(_("Groups"), ", ".join(in_groups) if in_groups else _("none"))]
     if owners:
-        known = people.by_ids(ctx.tx, owners)
-        more.append((_("In chat"), ", ".join(f"{known[one].name} ({one})" for one in owners)))
+        more.append((_("In chat"), ", ".join(people_names.with_id(ctx.tx, one) for one in owners)))
     return Document(contact.name, (*blocks, Facts(tuple(more))))
 
 

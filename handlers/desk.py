@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from typing import Any, Protocol
 
-from handlers import dialogs, examples, outbox
+from handlers import dialogs, examples, outbox, people_names
 from handlers.buttons import Bound, drawn, opened
 from handlers.commands import COMMANDS, FORMS
 from handlers.commands.contract import Answers, as_request, said
@@ -74,6 +74,8 @@ class Said(Protocol):
     def spoken(self) -> bool: ...
     @property
     def trigger(self) -> str: ...
+    @property
+    def whisper(self) -> str: ...
     @property
     def inline(self) -> str: ...
 
@@ -182,6 +184,9 @@ def _told(
         or (message.inline == "buttons" and bool(told.buttons))
     )
     alone = aside and not inline and ctx.place.platform in ctx.rules.private
+    place = ctx.place
+    if alone and message.whisper:
+        place = people.heard(ctx.tx, message.whisper, message.platform, True, "", "", None, ctx.now)
     # Of what was done on our page the conversation that the link stood in hears as well.
     aloud = message.platform == LINK and in_place and ctx.place.platform != LINK
     owed = [(first, told)] if aloud or not inline else []
@@ -192,7 +197,7 @@ def _told(
         outbox.answer(
             document,
             ctx.language,
-            ctx.place,
+            place,
             ctx.person.id,
             private=alone or answer.audience == "private",
             dedupe=f"answer:{key}:{number}"[:200],
@@ -226,7 +231,7 @@ def _press(tx: Tx, message: Said, press: Pressed, key: str, rules: Rules, now: d
     ctx.handle = press.handle
     used = presses.by_nonce(tx, bound.nonce) if bound.nonce else None
     if not own:
-        answers = said(_("This is for {person} to press.", person=_name(tx, bound.person)))
+        answers = said(_("This is for {person} to press.", person=people_names.shown(tx, bound.person)))
     elif not shown_here:
         answers = said(_("This button belongs to another conversation."))
     elif used is not None:
@@ -240,19 +245,20 @@ def _press(tx: Tx, message: Said, press: Pressed, key: str, rules: Rules, now: d
     return _told(ctx, message, answers, key, aside=True)
 
 
-def _name(tx: Tx, person_id: str) -> str:
-    person = people.by_id(tx, person_id)
-    return person.name if person and person.name else person_id
-
-
 def pressed_before(tx: Tx, used: presses.PressRow, person: str, zone: tzinfo) -> Say:
     """Who was first, told to whoever comes second."""
     when = local(used.at, zone)
     # Those who follow a link that anybody may follow share one identity.
     if used.person == person and not person.startswith(f"{LINK}:"):
         return _("You did that already, at {time}: {command}", time=when, command=used.says)
-    who = _name(tx, used.person)
+    who = people_names.shown(tx, used.person)
     return _("{person} did that already, at {time}: {command}", person=who, time=when, command=used.says)
+
+
+def question_over() -> Say:
+    return _(
+        "This question is over: it was open for 2 minutes, or another one followed. Please send the command again."
+    )
 
 
 def _button(ctx: Context, message: Said, press: Pressed, bound: Bound, key: str) -> Outcome:
@@ -262,11 +268,7 @@ def _button(ctx: Context, message: Said, press: Pressed, bound: Bound, key: str)
     if slot:
         asked = people.open_question(ctx.tx, ctx.place.id, ctx.person.id, slot, ctx.now)
         if asked is None or asked.get("nonce") != bound.nonce:
-            over = said(
-                _(
-                    "This question is over: it was open for 2 minutes, or another one followed. Please send the command again."
-                )
-            )
+            over = said(question_over())
             return _told(ctx, message, over, key, replaces=press.handle)
     failed: list[OnCallError] = []
     answers = _carry_out(ctx, request, failed)
@@ -290,6 +292,9 @@ def _form(ctx: Context, message: Said, press: Pressed, bound: Bound, key: str) -
             answers = [Answer(dialogs.document(ask.build(ctx, bound.subject)))]
         else:
             answers = ask.submit(ctx, bound.subject, press.values)
+            if answers and answers[0].again:
+                savepoint.commit()
+                return Outcome(ctx.wake, ctx.language, errors={"": render(answers[0].document.title, ctx.language)})
             presses.note(ctx.tx, bound.nonce, ctx.person.id, bound.says, ctx.now)
     except FormError as error:
         savepoint.rollback()
@@ -369,9 +374,10 @@ def _answers(ctx: Context, message: Said) -> Answers:
 
 
 def _guided(ctx: Context, guide: Mapping[str, Any], text: str) -> Answers | None:
-    """The next question of a form that is asked line by line; None when a command was given instead.
+    """The next question of a form that is asked line by line; None when something else was meant.
 
-    A command ends the questions. Digits are an answer where a code or a number is asked for.
+    A group may be called "Help Desk", and a note may begin with "ack": what begins with the one word of a command is an
+    answer. A command of two words, or one alone, ends the questions. Digits are a code unless a code is asked for.
     """
     ask = COMMANDS[guide["command"]].ask
     assert ask is not None  # noqa: S101 (only commands with a form ask)
@@ -379,13 +385,19 @@ def _guided(ctx: Context, guide: Mapping[str, Any], text: str) -> Answers | None
         request = parse(text, FORMS, language=ctx.language)
     except OnCallError:
         request = None
-    if request is not None and request.form == "no":
+    form = request.form if request is not None else ""
+    if form == "no":
         people.close_question(ctx.tx, ctx.place.id, ctx.person.id, dialogs.SLOT)
+        ctx.language = "en" if guide["language"] == "en" else "zh"
         return said(_("All right, nothing is changed."))
-    if request is not None and not (request.form == "code" and request.codes):
+    if request is not None and request.codes and form == "code" and guide["command"] != "code":
+        return None
+    if request is not None and form not in ("yes", "more", "code") and (" " in form or not request.rest):
         people.close_question(ctx.tx, ctx.place.id, ctx.person.id, dialogs.SLOT)
         return None
     ctx.language = "en" if guide["language"] == "en" else "zh"
+    if form in ("yes", "more"):
+        return dialogs.asked_again(ctx, ask, guide)
     savepoint = ctx.tx.conn.begin_nested()
     wake = set(ctx.wake)
     try:

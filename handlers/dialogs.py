@@ -64,6 +64,13 @@ def answered(ctx: Context, ask: Ask, guide: Mapping[str, Any], text: str) -> Ans
     return ask.submit(ctx, subject, values)
 
 
+def asked_again(ctx: Context, ask: Ask, guide: Mapping[str, Any]) -> Answers:
+    """The question that is open, once more."""
+    dialog = ask.build(ctx, guide["subject"])
+    at = next((at for at, one in enumerate(dialog.fields) if one.name == guide["field"]), 0)
+    return [Answer(_question(ctx, dialog, guide["values"], at))]
+
+
 def _question(ctx: Context, dialog: Dialog, values: Mapping[str, str], at: int) -> Document:
     field = dialog.fields[at]
     body = {
@@ -88,6 +95,8 @@ def _hints(field: Field) -> list[Block]:
         hints.append(Paragraph(field.hint))
     if field.required:
         hints.append(Paragraph(_("“{cancel}” ends this.", cancel=_("cancel"))))
+    elif not field.value:
+        hints.append(Paragraph(_("“{skip}” leaves it out, “{cancel}” ends this.", skip=_("skip"), cancel=_("cancel"))))
     else:
         hints.append(
             Paragraph(_("“{skip}” leaves it as it is, “{cancel}” ends this.", skip=_("skip"), cancel=_("cancel")))

@@ -64,6 +64,7 @@ ALERTS = Both("alerts", "告警列表")
 LINK = Both("link", "关联")
 LANGUAGE = Both("language zh", "语言 中文")
 STATUS = Both("status", "状态")
+QUOTA = Both("quota", "配额")
 
 _ROBOT = "https://oapi.dingtalk.com/robot/send?access_token=abc123"
 _FIELDS = {
@@ -169,6 +170,10 @@ def unack(number: int) -> Both:
 
 def resolve(number: int) -> Both:
     return Both(f"resolve #{number}", f"解决 #{number}")
+
+
+def unlink(person: str) -> Both:
+    return Both(f"unlink {person}", f"取消关联 {person}")
 
 
 def link_with(code: str) -> Both:

@@ -13,9 +13,9 @@ from handlers.buttons import Bound, opened
 from handlers.commands import FORMS
 from handlers.commands.parser import parse
 from handlers.context import Rules
-from handlers.desk import LINK, pressed_before
-from handlers.texts import Language, Say, _
-from storage import contacts, people, presses
+from handlers.desk import LINK, pressed_before, question_over
+from handlers.texts import Language, Say, _, from_json
+from storage import alerts, contacts, people, presses
 from storage.database import Tx
 
 _METHOD = f"{LINK}:callboard/"
@@ -27,6 +27,7 @@ class Visit:
     """Somebody follows a link.
 
     person, name  in whose name it acts
+    about         the question it answers, or the alert it is about
     over          why it does nothing any more, None while it works
     """
 
@@ -34,6 +35,7 @@ class Visit:
     person: str
     name: str
     language: Language
+    about: Say
     over: Say | None
 
 
@@ -53,8 +55,18 @@ def visit(tx: Tx, rules: Rules, token: str, now: datetime) -> Visit:
         over = pressed_before(tx, used, person, rules.zone)
     elif now > bound.until:
         over = _("This button is too old. Please send the command again.")
-    language = parse(bound.says, FORMS, language=rules.language).language
-    return Visit(bound, person, _name(tx, bound) or person, language, over)
+    request = parse(bound.says, FORMS, language=rules.language)
+    about: Say = ""
+    if request.form in ("yes", "no"):
+        asked = people.open_question(tx, place, bound.person, "confirm", now)
+        if asked is not None and asked.get("nonce") == bound.nonce:
+            about = from_json(asked["about"])
+        elif over is None:
+            over = question_over()
+    elif request.numbers:
+        alert = alerts.by_id(tx, request.numbers[0])
+        about = f"#{alert.id} {alert.title}" if alert else ""
+    return Visit(bound, person, _name(tx, bound) or person, request.language, about, over)
 
 
 def _name(tx: Tx, bound: Bound) -> str:

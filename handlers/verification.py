@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from handlers import examples, outbox
@@ -164,16 +165,15 @@ def message(contact_name: str, channel: str, digits: str) -> Document:
 def confirm(ctx: Context, digits: str) -> Document | None:
     """What becomes of six digits somebody says; None when nothing waits for them and a group should not be bothered."""
     guesses = codes.wrong_guesses(ctx.tx, ctx.person.id, ctx.now - DAY)
-    own = [m.id for m in contacts.methods(ctx.tx, [ctx.person.contact_id])] if ctx.person.contact_id else []
+    own = _own_methods(ctx)
     waiting = codes.live(ctx.tx, ctx.identities, own, ctx.now)
     if guesses >= WRONG_A_DAY:
         return Document(
             _("Too many wrong codes: {n} in a day. Your codes are refused until tomorrow.", n=guesses),
         )
-    for code in waiting:
-        digests = ctx.tx.vault.digests(f"code:{code.method_id}", digits)
-        if any(hmac.compare_digest(digest, code.digest) for digest in digests):
-            return _confirmed(ctx, code)
+    code = _matching(ctx, waiting, digits)
+    if code is not None:
+        return _confirmed(ctx, code)
     codes.guessed_wrong(ctx.tx, ctx.person.id, ctx.now)
     if not waiting:
         return _nothing_waits(ctx, own)
@@ -190,6 +190,26 @@ def confirm(ctx: Context, digits: str) -> Document | None:
             (Paragraph(_("Ask for a new one:")), Examples((examples.verify(name),))),
         )
     return Document(n_("That code is wrong. {n} try left.", "That code is wrong. {n} tries left.", left))
+
+
+def accepts(ctx: Context, digits: str) -> bool:
+    """Whether `confirm` would take these digits; nothing is changed."""
+    waiting = codes.live(ctx.tx, ctx.identities, _own_methods(ctx), ctx.now)
+    guesses = codes.wrong_guesses(ctx.tx, ctx.person.id, ctx.now - DAY)
+    return guesses < WRONG_A_DAY and _matching(ctx, waiting, digits) is not None
+
+
+def _own_methods(ctx: Context) -> list[int]:
+    own = ctx.person.contact_id
+    return [method.id for method in contacts.methods(ctx.tx, [own])] if own else []
+
+
+def _matching(ctx: Context, waiting: Iterable[codes.CodeRow], digits: str) -> codes.CodeRow | None:
+    for code in waiting:
+        digests = ctx.tx.vault.digests(f"code:{code.method_id}", digits)
+        if any(hmac.compare_digest(digest, code.digest) for digest in digests):
+            return code
+    return None
 
 
 def _confirmed(ctx: Context, code: codes.CodeRow) -> Document:
@@ -211,12 +231,10 @@ def _confirmed(ctx: Context, code: codes.CodeRow) -> Document:
     )
     ctx.log("verify", contact.name, {"state": method.state}, {"method": method.masked, "state": "active"})
     shown = method.address if ctx.sees_all_of(contact.id) and method.channel not in WEBHOOKS else method.masked
-    where = ctx.place.title or ctx.place.id
-    blocks = (
-        (Paragraph(_("The robot's webhook is linked to this conversation (“{title}”).", title=where)),)
-        if proven_here
-        else ()
-    )
+    linked: Say = _("The robot's webhook is linked to this conversation.")
+    if ctx.place.title:
+        linked = _("The robot's webhook is linked to this conversation (“{title}”).", title=ctx.place.title)
+    blocks = (Paragraph(linked),) if proven_here else ()
     return Document(
         _(
             "Confirmed: {channel} {address} of {name} is active and gets alerts from now on.",

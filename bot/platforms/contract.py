@@ -44,6 +44,8 @@ class Incoming:
     spoken        the person said these words; False: we put them there (a page was opened, a shortcut was chosen), so they
                   tell nothing of the person's language
     trigger       what lets a platform open a form in the next seconds (Slack's `trigger_id`), else ""
+    whisper       conversation in which only this person hears what is said, where the platform has such a thing; what is
+                  for who pressed alone is said there and not one-to-one
     inline        which first answers the response to this very callback shows, so that they are not owed. "buttons": those
                   with buttons; "replace": those that take the place of the message with the button; "always": also those
                   that are for who pressed alone; "": none
@@ -64,6 +66,7 @@ class Incoming:
     event_id: str = ""
     press: Press | None = None
     spoken: bool = True
+    whisper: str = ""
     trigger: str = field(default="", repr=False)
     inline: Literal["", "buttons", "replace", "always"] = ""
 

@@ -81,6 +81,7 @@ def decode_click(payload: Mapping[str, object], now: datetime, fallback_id: str 
         reply_until=now + slack_say.RESPONSE_LASTS if url else None,
         press=Press(token, {}, handle),
         trigger=string(payload.get("trigger_id")),
+        whisper="" if direct else f"slack:{who.team}/{channel}/{who.user}",
     )
 
 

@@ -83,6 +83,7 @@ def blueprint(
             Document(_("Do this?")),
             asked.language,
             says=asked.bound.says,
+            about=asked.about,
             note=_("Nothing has happened yet. It is done in the name of {person}.", person=asked.name),
             button=_("Do it"),
         )

@@ -4,7 +4,7 @@
 not here does not exist: `help` and the parser are made from it.
 """
 
-from handlers.commands import alert, contact, delivery, group, help, house, identity, source, verify  # noqa: A004
+from handlers.commands import alert, capacity, contact, delivery, group, help, house, identity, source, verify  # noqa: A004
 from handlers.commands.contract import Answers, Command
 from handlers.commands.request import Form, Request
 from handlers.context import Context
@@ -24,6 +24,7 @@ COMMANDS: dict[str, Command] = {
         *source.COMMANDS,
         *alert.COMMANDS,
         *delivery.COMMANDS,
+        *capacity.COMMANDS,
         *house.COMMANDS,
         *identity.COMMANDS,
         Command(help.FORM, _help, "admin", _("what can be said here"), ("help [topic]", "帮助 [主题]")),

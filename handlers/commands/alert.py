@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from handlers import alerts as rules
-from handlers import cards, examples, names, outbox
+from handlers import cards, examples, names, outbox, people_names
 from handlers.addresses import channel_name
 from handlers.buttons import drawn
 from handlers.commands.contract import PAGE, Answers, Command, paged, said
@@ -48,10 +48,7 @@ def _find(ctx: Context, request: Request, example: Say, *, lock: bool = False) -
 
 
 def _who(ctx: Context, person_id: str | None) -> str:
-    if not person_id:
-        return ""
-    person = people.by_id(ctx.tx, person_id)
-    return person.name if person and person.name else person_id
+    return people_names.shown(ctx.tx, person_id) if person_id else ""
 
 
 def list_(ctx: Context, request: Request) -> Answers:
@@ -136,6 +133,7 @@ def refresh(ctx: Context, row: AlertRow) -> set[str]:
                 now=ctx.now,
                 replaces=shown.receipt,
                 alert_id=row.id,
+                priority=outbox.NOTICE,  # whoever asked something is answered first
             )
         )
     return outbox.owe(ctx.tx, rows)
@@ -216,7 +214,7 @@ def ack(ctx: Context, request: Request) -> Answers:
         )
     alerts.change(ctx.tx, row.id, acked_by=ctx.person.id, acked_at=ctx.now)
     ctx.log("ack", f"#{row.id} {row.title}")
-    who = ctx.person.name or ctx.person.id
+    who = people_names.shown(ctx.tx, ctx.person.id)
     return _changed(ctx, row.id, _("{who} has alert {number}: {title}", who=who, number=f"#{row.id}", title=row.title))
 
 

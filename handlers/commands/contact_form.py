@@ -95,7 +95,7 @@ def _fields(ctx: Context, contact: ContactRow | None, name: str) -> tuple[Field,
         ),
     ]
     shown = [field for field in fields if field.name in ("name", "secret") or kept(field.name)]
-    if ctx.admin:
+    if ctx.admin and groups.names(ctx.tx):
         shown.append(_groups(ctx, contact))
     return tuple(shown)
 

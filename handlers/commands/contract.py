@@ -12,7 +12,7 @@ from handlers.buttons import new_nonce
 from handlers.commands.request import Form, Request
 from handlers.context import Answer, Context
 from handlers.document import Block, Button, Dialog, Document, Paragraph
-from handlers.texts import Say, _, n_
+from handlers.texts import Say, _, n_, to_json
 
 QUESTION_LIFE = timedelta(minutes=2)
 MORE_LIFE = timedelta(minutes=10)
@@ -65,7 +65,11 @@ def confirm_first(
 ) -> Answers:
     """Asks yes or no, and remembers what to do on yes. `danger`: what is done cannot be undone."""
     nonce = new_nonce()
-    ctx.ask("confirm", {"command": command, "body": dict(body), "nonce": nonce}, lasting=QUESTION_LIFE)
+    ctx.ask(
+        "confirm",
+        {"command": command, "body": dict(body), "nonce": nonce, "about": to_json(question)},
+        lasting=QUESTION_LIFE,
+    )
     buttons = (
         Button(_("Yes"), examples.YES, "danger" if danger else "primary", nonce=nonce),
         Button(_("No"), examples.NO, nonce=nonce),

@@ -164,8 +164,9 @@ def show(ctx: Context, request: Request) -> Answers:
 
 def _fields(ctx: Context, group: GroupRow | None) -> tuple[Field, ...]:
     inside = [member.name for member in groups.members(ctx.tx, group.id)] if group else []
-    options = choices(contacts.names(ctx.tx))
-    return (
+    known = contacts.names(ctx.tx)
+    options = choices(known)
+    fields = (
         Field(
             "name",
             _("Name of the group"),
@@ -193,6 +194,7 @@ def _fields(ctx: Context, group: GroupRow | None) -> tuple[Field, ...]:
             max_chars=2000,
         ),
     )
+    return fields if known else fields[:-1]
 
 
 def new_form(ctx: Context, _subject: str) -> Dialog:

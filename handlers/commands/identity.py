@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from handlers import contacts as rules
-from handlers import examples, names
+from handlers import examples, names, outbox, people_names
 from handlers.commands.contract import Answers, Command, confirm_first, said
 from handlers.commands.request import Form, Request
 from handlers.context import Answer, Context
@@ -15,7 +15,7 @@ from handlers.document import Block, Button, Document, Examples, Facts, Items, P
 from handlers.errors import CommandError, VerificationError
 from handlers.texts import Say, _, n_
 from handlers.times import lasting
-from handlers.verification import WRONG_A_DAY
+from handlers.verification import WRONG_A_DAY, known_language
 from storage import codes, contacts, groups, identities, people
 
 GOOD_FOR = timedelta(minutes=10)
@@ -76,12 +76,11 @@ def _other_side(ctx: Context, request: Request) -> Answers:
                 theirs=_name(ctx, theirs),
             )
         )
-    person = people.by_id(ctx.tx, other)
     identities.end(ctx.tx, other)
     return confirm_first(
         ctx,
         "link",
-        _("Are you {name} ({person}) too?", name=(person.name if person else "") or _("somebody"), person=other),
+        _("Are you {person} too?", person=people_names.with_id(ctx.tx, other)),
         {"other": other},
         Paragraph(
             _(
@@ -118,20 +117,43 @@ def linked(ctx: Context, body: Mapping[str, Any]) -> Answers:
     for one in everybody:
         people.link(ctx.tx, one, mine or theirs)
     ctx.log("link", ctx.person.id, None, {"identities": list(everybody)})
+    _tell(
+        ctx,
+        (one for one in everybody if one != ctx.person.id),
+        _(
+            "You are joined with {person} now. If that is not you: {unlink}",
+            person=ctx.person.id,
+            unlink=examples.unlink(ctx.person.id),
+        ),
+    )
     return said(_("Joined: all of these are you."), Items(everybody))
 
 
-def unlink(ctx: Context, request: Request) -> Answers:  # noqa: ARG001 (the shape of every command)
+def unlink(ctx: Context, request: Request) -> Answers:
+    """Parts one identity from the others: the one that is named, else the one that speaks. The others keep the contact."""
     if not ctx.others:
         raise CommandError(_("You have no other identity here. To join one: {link}", link=examples.LINK))
+    parted = request.mentions[0] if request.mentions else ctx.person.id
     everybody = identities.of(ctx.tx, ctx.person.id)
-    identities.leave(ctx.tx, ctx.person.id)
-    people.link(ctx.tx, ctx.person.id, None)
-    ctx.log("unlink", ctx.person.id, {"identities": list(everybody)}, None)
-    return said(
-        _("{person} is a person of its own again, without a contact.", person=ctx.person.id),
-        Paragraph(_("The others stay as they are: {people}.", people=", ".join(one.id for one in ctx.others))),
-    )
+    if parted not in everybody:
+        raise CommandError(_("{person} is none of you. You are: {people}.", person=parted, people=", ".join(everybody)))
+    identities.leave(ctx.tx, parted)
+    people.link(ctx.tx, parted, None)
+    ctx.log("unlink", parted, {"identities": list(everybody)}, None)
+    told = _("{person} is a person of its own again, without a contact.", person=parted)
+    _tell(ctx, (one for one in everybody if one != ctx.person.id), told)
+    rest = ", ".join(one for one in everybody if one != parted)
+    return said(told, Paragraph(_("The others stay as they are: {people}.", people=rest)))
+
+
+def _tell(ctx: Context, person_ids: Iterable[str], what: Say) -> None:
+    """Nobody is joined or parted without a word."""
+    rows = []
+    for person_id in person_ids:
+        language = known_language(people.by_id(ctx.tx, person_id), ctx.rules.language)
+        dedupe = f"identity:{person_id}:{ctx.now.timestamp():.6f}"
+        rows.append(outbox.to_person(Document(what), language, person_id, dedupe=dedupe, now=ctx.now))
+    ctx.wake |= outbox.owe(ctx.tx, rows)
 
 
 def home(ctx: Context, request: Request) -> Answers:  # noqa: ARG001 (the shape of every command)
@@ -141,6 +163,7 @@ def home(ctx: Context, request: Request) -> Answers:  # noqa: ARG001 (the shape 
     buttons: list[Button] = []
     if own is None:
         blocks.append(Paragraph(_("You have no contact yet. Add one, and alerts can reach you.")))
+        blocks.append(Examples((examples.ME,)))
         buttons.append(Button(_("Add my contact"), examples.OPEN_ADD_CONTACT, "primary", once=False))
     else:
         mine = rules.contact_document(ctx, own)
@@ -175,8 +198,8 @@ COMMANDS = (
         Form("unlink", zh=("取消关联",)),
         unlink,
         "admin",
-        _("make this identity a person of its own again"),
-        ("unlink", "取消关联"),
+        _("make an identity of mine a person of its own again"),
+        ("unlink [identity]", "取消关联 [身份]"),
     ),
     Command(
         Form("home", en=("my page",), zh=("主页",)),

@@ -91,8 +91,9 @@ def code_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Ans
     if errors:
         raise FormError(errors)
     digits = "".join(ch for ch in values["code"] if ch.isdigit())
-    document = verification.confirm(ctx, digits)
-    return [Answer(document or Document(_("No code is expected from you right now.")))]
+    good = verification.accepts(ctx, digits)
+    document = verification.confirm(ctx, digits) or Document(_("No code is expected from you right now."))
+    return [Answer(document, again=not good)]
 
 
 CODE = Ask(code_form, check_code, code_from_form)

@@ -185,6 +185,32 @@ def test_a_critical_alert_goes_before_others_and_takes_its_own_earlier_card_alon
     assert order == [(ids[3], "warning"), (ids[3], "critical"), *rest]
 
 
+def test_alarms_go_before_recoveries_and_those_before_reminders(database: Database, source: SourceRow) -> None:
+    fatal = replace(DISK, fingerprint="json:1:fatal", severity="critical")
+    report(database, source, DISK, fatal)
+    report(database, source, DISK, fatal, at=NOW + REPEAT)
+    report(database, source, OVER, at=NOW + REPEAT)
+    assert [(one.alert_status, one.priority) for one in owed(database)] == [
+        ("firing", outbox.OTHER),
+        ("firing", outbox.CRITICAL),
+        ("firing", outbox.RECOVERY),  # a reminder that the recovery waits for takes its place
+        ("firing", outbox.REMINDER),
+        ("resolved", outbox.RECOVERY),
+    ]
+
+
+def test_the_end_of_an_incident_is_told_before_the_next_one_of_its_kind(database: Database, source: SourceRow) -> None:
+    report(database, source, DISK)
+    report(database, source, OVER, at=NOW + timedelta(minutes=1))
+    later = NOW + timedelta(hours=1)
+    report(database, source, replace(DISK, severity="critical", starts_at=later), at=later)
+    assert [(one.alert_status, one.priority) for one in owed(database)] == [
+        ("firing", outbox.CRITICAL),
+        ("resolved", outbox.CRITICAL),
+        ("firing", outbox.CRITICAL),
+    ]
+
+
 def test_a_source_without_a_group_stores_its_alerts_and_owes_nothing(database: Database, source: SourceRow) -> None:
     with database.write() as tx:
         groups.remove(tx, source.group_id or 0)

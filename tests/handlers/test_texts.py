@@ -171,6 +171,7 @@ VERBS = {
     "OPEN_EDIT_CONTACT": "contact edit",
     "OPEN_EDIT_GROUP": "group edit",
     "LINK_WITH": "link",
+    "UNLINK": "unlink",
 }
 """Examples whose names are not verb and noun of their form."""
 

@@ -120,6 +120,15 @@ class SlackTown(Town):
         self.types(text, person=person, way=way, **more)
         return self.answer(self.place(person, way), after=after)
 
+    def whispered(self, person: str, after: int) -> list[str]:
+        """What the bot said in the channel to that person alone."""
+        self.settle()
+        return [
+            words(one.body)
+            for one in self.world.said(CHANNEL)
+            if one.seq > after and one.person == person and one.note == "ephemeral"
+        ]
+
 
 @pytest.fixture
 def make(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., SlackTown]]:

@@ -81,8 +81,8 @@ def test_what_one_person_is_asked_nobody_else_answers(town: SlackTown) -> None:
     asked = town.card("contact remove Ann", way="mention")
     after = town.world.last
     assert town.presses(asked, "Yes", person=WANG).status == 200
-    assert "to press" in town.told("D0WANG", after)[0], "told to that person alone"
-    assert not town.told(CHANNEL, after)
+    assert "to press" in town.whispered(WANG, after)[0]
+    assert len(town.told(CHANNEL, after)) == 1, "told to that person alone, where it was pressed"
     assert town.newest(asked) == asked
     assert "1 contact" in town.asks("contact list")
     town.presses(asked, "No")
@@ -166,7 +166,7 @@ def test_a_button_from_another_message_works_for_nobody_else_and_nowhere_else(to
     public = town.card("alert 1", way="mention")
     after = town.world.last
     town.presses(public, "Acknowledge", carries=controls(shown.body)[0]["token"])
-    assert "another conversation" in town.told("D0LIN", after)[0]
+    assert "another conversation" in town.whispered(LIN, after)[0]
     assert "acknowledged" not in town.asks("alert 1").lower()
 
 
@@ -247,7 +247,7 @@ def test_an_alert_is_acknowledged_once_and_whoever_is_late_is_told(town: SlackTo
     assert "Give back" in town.now_shows(mine), "the card elsewhere follows"
     after = town.world.last
     town.presses(shown, "Acknowledge", person=ZHAO)
-    assert "already" in town.told("D0ZHAO", after)[0]
+    assert "already" in town.whispered(ZHAO, after)[0]
     town.presses(town.newest(mine), "Resolve")
     town.settle()
     assert "RESOLVED" in town.now_shows(shown).upper()
@@ -329,7 +329,7 @@ def test_a_form_is_for_the_person_who_asked(town: SlackTown) -> None:
     shown = town.card("contact add", way="mention")
     after = town.world.last
     town.presses(shown, OPEN, person=WANG)
-    assert "to press" in town.told("D0WANG", after)[0]
+    assert "to press" in town.whispered(WANG, after)[0]
     assert not [e for e in town.world.events if e.kind == "form"]
 
 

@@ -171,6 +171,26 @@ def test_the_body_decides(
     assert "{" not in render(caught.value.say, "en")
 
 
+PAUSES = [
+    ("dingtalk", err(130101), 600),
+    ("dingtalk", err(410100), 600),
+    ("wecom", err(45009), 61),
+    ("lark", lark_says(11232, "frequency limited"), 5),
+    ("lark", lark_says(9499, "too many request", 400), 5),
+    ("slack", Says("rate_limited", 429, {"Retry-After": "30"}), 30),
+]
+
+
+@pytest.mark.parametrize(("channel", "answer", "pause_s"), PAUSES)
+def test_who_is_too_fast_is_silent_for_as_long_as_the_platform_wants(
+    channel: str, answer: Says, pause_s: float, server: Loopback, outside: Outside
+) -> None:
+    server.answer = answer
+    with pytest.raises(DeliveryError) as caught:
+        CHANNELS[channel].send(message(), Target(CASES[channel].address), outside)
+    assert (caught.value.reason, caught.value.retry_after, caught.value.permanent) == ("rate_limited", pause_s, False)
+
+
 def test_every_line_of_the_tables_is_tried() -> None:
     tried = {(entry.values[0], code_in(entry.values[1])) for entry in ROWS}
     for name, table in (("dingtalk", dingtalk.REFUSALS), ("wecom", wecom.REFUSALS), ("lark", lark.REFUSALS)):

@@ -61,6 +61,7 @@ def test_a_click_is_decoded_completely() -> None:
         reply_url=API,
         press=Press("to.ken", {}, f"C0001/{TS}"),
         trigger="1.2.abc",
+        whisper="slack:T0001/C0001/U0001",
     )
 
 

@@ -136,7 +136,7 @@ def _block_lines(block: Block) -> int:
         case Items(items, _):
             return len(items)
         case Table(_, rows):
-            return len(rows)
+            return len(rows) or 1  # the header alone is a line too
         case Examples(commands):
             return len(commands)
 

@@ -46,6 +46,12 @@ def test_any_document_fits_any_limit_and_keeps_badge_and_number(document: Docume
     assert short.heading().startswith("[CRITICAL] #42")
 
 
+def test_a_table_without_rows_is_left_out_like_any_line() -> None:
+    bare = Table(("", "00000000"), ())
+    short = fitted(Document("", (bare, bare), badge="CRITICAL", number=42), "en", 40, size)
+    assert size(short) <= 40
+
+
 @pytest.mark.parametrize(("language", "words"), [("en", "more lines"), ("zh", "…")])
 def test_what_is_left_out_is_counted(language: str, words: str) -> None:
     document = Document("t", (Items(tuple(f"item {i}" for i in range(1000))),))

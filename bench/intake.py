@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -15,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from bot.sandbox.server import StandIns
+from bench.service import KEY, running
 from bot.sandbox.world import World
 from handlers import names
 from storage import contacts, groups, sources
@@ -30,7 +27,7 @@ def main() -> None:
         url = f"sqlite:///{Path(folder) / 'bench.db'}"
         world = World()
         world.add_robot("arms", "key1", "key1")
-        database = Database(url, "key of the benchmark")
+        database = Database(url, KEY)
         database.upgrade()
         now = datetime.now(UTC)
         with database.write() as tx:
@@ -43,24 +40,12 @@ def main() -> None:
                     groups.add_members(tx, group, [contact])
                 sources.add(tx, name, names.key(name), "json", f"token-{name}", group, "", now)
         database.close()
-        with StandIns(world) as stand_ins:
-            environment = {k: v for k, v in os.environ.items() if not k.upper().endswith("_PROXY")}
-            environment |= stand_ins.overrides()
-            environment |= {"DATABASE_URL": url, "SECRET_KEY": "key of the benchmark", "PORT": "0"}
-            service = subprocess.Popen(
-                [sys.executable, "-m", "bot"], env=environment, stdout=subprocess.PIPE, text=True
-            )
-            try:
-                assert service.stdout is not None
-                base = service.stdout.readline().split()[-1]
-                print(f"{SENDERS} senders, SQLite with full durability, waitress, senders in the same machine")
-                for size in (1, 100):
-                    rate, p99 = ingest(base, size)
-                    print(f"{size:>4} a request: {rate:>8.0f} alerts/s, p99 of a request {p99:>7.1f} ms")
-                latency(base, world)
-            finally:
-                service.terminate()
-                service.wait(20)
+        with running(world, url) as base:
+            print(f"{SENDERS} senders, SQLite with full durability, waitress, senders in the same machine")
+            for size in (1, 100):
+                rate, p99 = ingest(base, size)
+                print(f"{size:>4} a request: {rate:>8.0f} alerts/s, p99 of a request {p99:>7.1f} ms")
+            latency(base, world)
 
 
 def ingest(base: str, size: int) -> tuple[float, float]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -13,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from bot.sandbox.server import StandIns
+from bench.service import KEY, running
 from bot.sandbox.world import Event, World
 from handlers import names
 from storage import contacts, groups, sources
@@ -30,7 +27,7 @@ def main() -> None:
         world = World()
         world.add_group("dingtalk", "group1", "ops")
         world.add_robot("dingtalk", "group1", "robot1", keywords=("DAS Alarm",))
-        database = Database(url, "key of the benchmark")
+        database = Database(url, KEY)
         database.upgrade()
         now = datetime.now(UTC)
         with database.write() as tx:
@@ -40,22 +37,10 @@ def main() -> None:
             groups.add_members(tx, group, [contact])
             sources.add(tx, "storm", names.key("storm"), "json", "token-storm", group, "", now)
         database.close()
-        with StandIns(world) as stand_ins:
-            environment = {k: v for k, v in os.environ.items() if not k.upper().endswith("_PROXY")}
-            environment |= stand_ins.overrides()
-            environment |= {"DATABASE_URL": url, "SECRET_KEY": "key of the benchmark", "PORT": "0"}
-            service = subprocess.Popen(
-                [sys.executable, "-m", "bot"], env=environment, stdout=subprocess.PIPE, text=True
-            )
-            try:
-                assert service.stdout is not None
-                base = service.stdout.readline().split()[-1]
-                print(f"{ALERTS:,} alerts in {SECONDS} s to one DingTalk robot, 1 % critical, SQLite, real time")
-                began, came = raised(f"{base}/alerts/json/token-storm")
-                report(world, began, came)
-            finally:
-                service.terminate()
-                service.wait(20)
+        with running(world, url) as base:
+            print(f"{ALERTS:,} alerts in {SECONDS} s to one DingTalk robot, 1 % critical, SQLite, real time")
+            began, came = raised(f"{base}/alerts/json/token-storm")
+            report(world, began, came)
 
 
 def raised(url: str) -> tuple[float, dict[int, float]]:

@@ -60,6 +60,21 @@ class Tx:
         return self.conn.dialect.name == "sqlite"
 
 
+@contextmanager
+def _one_process(file: str | None) -> Iterator[None]:
+    """Waits until no other process is opening this SQLite file.
+
+    Turning a new file into one with a write-ahead log is the one step for which SQLite does not wait: of two
+    processes that do it at once, one is refused whatever its busy timeout (https://www.sqlite.org/wal.html).
+    """
+    if not file:
+        yield
+        return
+    with Path(f"{file}.open.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _sqlite_engine(url: str, *, begin: str, size: int) -> Engine:
     engine = create_engine(
         url, pool_size=size, max_overflow=0, pool_timeout=30, connect_args={"check_same_thread": False}
@@ -68,8 +83,9 @@ def _sqlite_engine(url: str, *, begin: str, size: int) -> Engine:
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
-            connection.execute(f"PRAGMA {pragma}")
+        with _one_process(engine.url.database):
+            for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -84,7 +84,12 @@ def _sqlite_engine(url: str, *, begin: str, size: int) -> Engine:
     def _connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         with _one_process(engine.url.database):
-            for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            for pragma in (
+                f"busy_timeout={BUSY_TIMEOUT_MS}",
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                "foreign_keys=ON",
+            ):
                 connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

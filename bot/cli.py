@@ -74,7 +74,7 @@ def run(parts: frozenset[str]) -> int:
         return 1
     if sock is None:
         return runner.work(service)
-    return runner.serve(service.app, service, sock, public_url=settings.public_url)
+    return runner.serve(service.front, service, sock, public_url=settings.public_url)
 
 
 def upgrade() -> int:

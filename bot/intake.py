@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 
+from prometheus_client import Counter
+
 from bot.metrics import Heartbeats, Metrics
 from handlers import alerts
 from handlers.model import Alert
 from storage import deliveries, sources
-from storage.database import Database, Tx
+from storage.database import Database, NotConfirmed, Tx
 from storage.sources import SourceRow
 
 log = logging.getLogger(__name__)
@@ -48,14 +50,26 @@ class UnknownSource(Exception):
     """The token is no source's, or no longer."""
 
 
+class OtherMapping(UnknownSource):
+    """The source reads its reports in another way than when it was looked up; nothing of this one was stored."""
+
+
 @dataclass(slots=True, eq=False)
-class _Job:
+class Job:
+    """A report that was handed over. `told` is called once, from any thread, when it is known what became of it."""
+
     source: SourceRow
     token: str = field(repr=False)
     report: Sequence[Alert]
-    done: threading.Event = field(default_factory=threading.Event)
+    told: Callable[[], None]
     ids: tuple[int, ...] = ()
     error: Exception | None = None
+    done: bool = False
+
+    def settle(self) -> None:
+        if not self.done:
+            self.done = True
+            self.told()
 
 
 class Intake:
@@ -69,17 +83,20 @@ class Intake:
         metrics: Metrics,
         heartbeats: Heartbeats,
         most_waiting: int = MOST_WAITING,
+        calls: bool = False,
     ) -> None:
         self._database = database
         self._clock = clock
         self._repeat = repeat
+        self._calls = calls
         self._wake_worker = wake_worker
         self._metrics = metrics
         self._heartbeats = heartbeats
         self._most_waiting = most_waiting
         self._news = threading.Condition()
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[Job] = deque()
         self._known: dict[str, SourceRow] = {}
+        self._counters: dict[tuple[str, str], Counter] = {}
         self._waiting = 0
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -89,9 +106,10 @@ class Intake:
 
         Reading it from the database for every report costs more than everything else a request thread does.
         """
-        known = self._known.get(token)
-        if known is not None:
-            return known
+        return self._known.get(token) or self.looked_up(token)
+
+    def looked_up(self, token: str) -> SourceRow | None:
+        """The token's source as it is now."""
         with self._database.read() as tx:
             found = sources.by_token(tx, token)
         if found is not None:
@@ -100,9 +118,21 @@ class Intake:
             self._known[token] = found
         return found
 
+    def in_mind(self, token: str) -> SourceRow | None:
+        """The token's source, if it was looked up before; never waits."""
+        return self._known.get(token)
+
     def accept(self, source: SourceRow, token: str, report: Sequence[Alert]) -> tuple[int, ...]:
         """The numbers of the alerts, once they are on disk. Raises Overloaded, NotStored, UnknownSource."""
-        job = _Job(source, token, report)
+        settled = threading.Event()
+        job = self.hand_over(source, token, report, settled.set)
+        if not settled.wait(PATIENCE_S):
+            raise NotStored
+        return self.taken(job)
+
+    def hand_over(self, source: SourceRow, token: str, report: Sequence[Alert], told: Callable[[], None]) -> Job:
+        """Gives the report to the committer. Raises Overloaded or NotStored, and then it was not taken."""
+        job = Job(source, token, report, told)
         with self._news:
             if self._waiting and self._waiting + len(report) > self._most_waiting:
                 raise Overloaded
@@ -111,13 +141,20 @@ class Intake:
             self._jobs.append(job)
             self._waiting += len(report)
             self._news.notify()
-        if not job.done.wait(PATIENCE_S):
-            raise NotStored
+        return job
+
+    def taken(self, job: Job) -> tuple[int, ...]:
+        """The numbers of a settled job's alerts. Raises NotStored, UnknownSource."""
         if job.error is not None:
-            self._known.pop(token, None)
+            self._known.pop(job.token, None)
             raise job.error
-        for alert in report:
-            self._metrics.alerts_accepted.labels(source.kind, alert.status).inc()
+        statuses = [alert.status for alert in job.report]
+        for status in set(statuses):
+            key = (job.source.kind, status)
+            counter = self._counters.get(key)
+            if counter is None:
+                counter = self._counters[key] = self._metrics.alerts_accepted.labels(*key)
+            counter.inc(statuses.count(status))
         return job.ids
 
     def start(self) -> None:
@@ -146,8 +183,8 @@ class Intake:
             if gathered:
                 self._commit(gathered)
 
-    def _gathered(self) -> list[_Job]:
-        gathered: list[_Job] = []
+    def _gathered(self) -> list[Job]:
+        gathered: list[Job] = []
         size = 0
         while self._jobs and (not gathered or size + len(self._jobs[0].report) <= MOST_AT_ONCE):
             job = self._jobs.popleft()
@@ -156,21 +193,25 @@ class Intake:
         self._waiting -= size
         return gathered
 
-    def _commit(self, gathered: list[_Job]) -> None:
-        """Commits the jobs together; when that fails, one by one, so that a bad one fails alone. Never raises."""
+    def _commit(self, gathered: list[Job]) -> None:
+        """Commits the jobs together; when that fails, one by one, so that a bad one fails alone. Never raises.
+
+        Not when the standby is missing: each would wait for it again.
+        """
         try:
             self._store(gathered)
         except Exception as error:
-            if len(gathered) == 1:
-                log.exception("a report could not be stored")
-                gathered[0].error = error if isinstance(error, UnknownSource) else NotStored()
+            if len(gathered) == 1 or isinstance(error, NotConfirmed):
+                log.exception("reports could not be stored")
+                for job in gathered:
+                    job.error = error if isinstance(error, UnknownSource) else NotStored()
             else:
                 for job in gathered:
                     self._commit([job])
         for job in gathered:
-            job.done.set()
+            job.settle()
 
-    def _store(self, gathered: list[_Job]) -> None:
+    def _store(self, gathered: list[Job]) -> None:
         now = self._clock()
         lanes: set[str] = set()
         with self._database.write() as tx:
@@ -181,16 +222,20 @@ class Intake:
             if tx.sqlite:
                 deliveries.wake(tx, lanes, now)
         for job in gathered:
-            job.done.set()
+            job.settle()
         if lanes:
             self._wake(lanes, now)
 
-    def _accept(self, tx: Tx, jobs: list[_Job], now: datetime) -> frozenset[str]:
+    def _accept(self, tx: Tx, jobs: list[Job], now: datetime) -> frozenset[str]:
         """Accepts the reports of one source as one; the lanes to wake."""
-        source = sources.by_id(tx, jobs[0].source.id)
-        if source is None or not all(sources.has_token(tx, source.id, token) for token in {job.token for job in jobs}):
+        # First, because it locks the source: two processes that get the same alarm at once must not both find it new.
+        source = sources.reporting(tx, jobs[0].source.id, {job.token for job in jobs}, now)
+        if source is None:
             raise UnknownSource
-        accepted = alerts.accept(tx, source, [alert for job in jobs for alert in job.report], now, self._repeat)
+        if any(job.source.mapping != source.mapping for job in jobs):
+            raise OtherMapping
+        report = [alert for job in jobs for alert in job.report]
+        accepted = alerts.accept(tx, source, report, now, self._repeat, calls=self._calls)
         numbers = iter(accepted.ids)
         for job in jobs:
             job.ids = tuple(islice(numbers, len(job.report)))
@@ -203,7 +248,7 @@ class Intake:
         """
         try:
             if not self._database.sqlite:
-                with self._database.write() as tx:
+                with self._database.write(hint=True) as tx:
                     deliveries.wake(tx, lanes, now)
             self._wake_worker()
         except Exception:

@@ -32,8 +32,6 @@ QUIET: dict[str, int] = {
     "slack_sdk": logging.WARNING,
     "sqlalchemy": logging.WARNING,
     "urllib3": logging.WARNING,  # DEBUG prints paths, which hold tokens
-    "waitress": logging.WARNING,
-    "waitress.queue": logging.ERROR,  # would report every request that waits for a thread
     "websockets": logging.WARNING,
     "werkzeug": logging.WARNING,
 }
@@ -57,7 +55,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # Paths and queries that are a secret themselves, without their host (urllib3 writes them so).
     (
         re.compile(
-            r"(/(?:robot/send\w*|cgi-bin/[a-z/_]+|open-apis/bot/v2/hook|services|receipts/sms|alerts/\w+|api/v1/integrations/\w+"
+            r"(/(?:robot/send\w*|cgi-bin/[a-z/_]+|open-apis/bot/v2/hook|services|receipts/(?:sms|voice)|alerts/\w+|api/v1/integrations/\w+"
             r"|api/v1/cm/callback|sendBySession)\b)[/?][^\s'\"<>)]*"
         ),
         r"\1/" + HIDDEN,

@@ -1,31 +1,31 @@
 """Serving until a signal says stop, then stopping without dropping what was begun.
 
-waitress answers HTTP; the loop around it is ours, because its own drops open requests on SIGTERM. The first SIGTERM or
-SIGINT closes the listening socket, lets the requests in flight be answered (they need the service's threads), stops
-those threads, and ends with 0. A second signal ends at once.
+uvicorn answers HTTP; what it does at the end is ours, because the service's threads have to outlive its requests. The
+first SIGTERM or SIGINT closes the listening socket, lets the requests in flight be answered (they need those threads),
+stops the threads, and ends with 0. A second signal ends at once.
 """
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 import os
-import select
 import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Protocol
 
-from waitress import create_server, wasyncore
+import uvicorn
+import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 log = logging.getLogger(__name__)
-
-THREADS = 32
-"""Requests answered at once; intake waits for group commits, so that many waiting ones are normal."""
 
 GRACE_S = 9.0
 """From the signal to the exit; process supervisors commonly kill after 10 s."""
@@ -33,8 +33,16 @@ GRACE_S = 9.0
 SERVICE_SHARE_S = 4.0
 """The part of the grace kept for stopping the service's own threads, however long the requests take."""
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
-"""Above the routes' own limit, so that it is they who answer 413 in their own form."""
+MOST_CONNECTIONS = 2000
+
+SILENT_S = 120.0
+"""A connection on which nothing came for so long, and nothing is being answered, is closed."""
+
+FRESH_S = 0.25
+"""At the end: how long a request is waited for on a connection that was opened just now."""
+
+SWITCH_S = 0.0005
+"""A thread that computes lets the others go on after so long; the loop that answers requests is one of them."""
 
 
 class PortTaken(Exception):
@@ -50,7 +58,7 @@ class Part(Protocol):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes any free one. Raises PortTaken.
+    """A socket that clients can connect to from now on; port 0 takes any free one. Raises PortTaken.
 
     Bound before anything else is started: a second start by mistake ends here and has touched nothing.
     """
@@ -65,6 +73,7 @@ def listen(host: str, port: int) -> socket.socket:
         if os.name == "posix":  # elsewhere the option means that two processes share the port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
+        sock.listen(MOST_CONNECTIONS)
     except OSError as error:
         sock.close()
         raise PortTaken(
@@ -127,32 +136,128 @@ def _signals(stop: _Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class Connection(HttpToolsProtocol):
+    """One connection of a client, and when something came on it."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.opened_at = self.heard_at = time.monotonic()
+        super().connection_made(transport)  # type: ignore[arg-type]
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = time.monotonic()
+        super().data_received(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio looks at what it returns
+        """A client that has said all it has to say still wants its answer."""
+        if self.in_flight and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            return True
+        return False
+
+    @property
+    def in_flight(self) -> bool:
+        """The head of a request is here, and its answer is not complete."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def close_if_silent(self, since: float) -> None:
+        """Closes it when nothing has come since then and it is not we who are waited for."""
+        if self.heard_at < since and not (self.in_flight and not self.cycle.more_body):
+            self.transport.close()
+
+    def finish(self) -> None:
+        """Closes it as soon as what was begun is answered; more than once."""
+        fresh = self.cycle is None and time.monotonic() - self.opened_at < FRESH_S
+        arriving = self.scope is not None and "method" not in self.scope  # its head has begun, and not ended
+        if self.in_flight or not (arriving or fresh):
+            self.shutdown()
+
+
+class Server(uvicorn.Server):
+    """Serves an ASGI application on a bound socket until `stop`, in whatever thread `serve_on` is called in."""
+
+    def __init__(
+        self, app: Any, *, stopping: Callable[[], None] = lambda: None, left_s: Callable[[], float] = lambda: 5.0
+    ) -> None:
+        """`stopping` is called when it begins to stop; `left_s` gives the seconds that are left for answering then."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=Connection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level=logging.CRITICAL,  # it would report what clients do wrong; what we do is logged here
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                headers=[("server", "Callboard")],
+                timeout_keep_alive=75,
+                limit_concurrency=MOST_CONNECTIONS,
+            )
+        )
+        self._stopping = stopping
+        self._left_s = left_s
+        self._told = threading.Event()
+        self._wake: Callable[[], object] = lambda: None
+
+    def serve_on(self, sock: socket.socket) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+            loop.run(self._serve([sock]))
+
+    def stop(self) -> None:
+        """From any thread, or a signal's handler."""
+        self._told.set()
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            self._wake()
+
+    async def main_loop(self) -> None:
+        asked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._wake = lambda: loop.call_soon_threadsafe(asked.set)
+        seconds = 0
+        while not self._told.is_set():
+            await self.on_tick(seconds * 10)  # of its tenths of seconds
+            seconds += 1
+            for connection in self._connections():
+                connection.close_if_silent(time.monotonic() - SILENT_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asked.wait(), 1.0)
+
+    def _connections(self) -> list[Connection]:
+        return [one for one in self.server_state.connections if isinstance(one, Connection)]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Closes the door, and serves on until every request that was begun is answered."""
+        self._stopping()
+        await asyncio.sleep(0)  # who has already connected gets in
+        for server in self.servers:
+            server.close()
+        for sock in sockets or ():
+            sock.close()
+        while connections := self._connections():
+            if self._left_s() <= 0:
+                log.warning("requests were cut off by the stop", extra={"count": len(connections)})
+                return
+            for connection in connections:
+                connection.finish()
+            await asyncio.sleep(0.01)
+
+
 def serve(app: Any, service: Part, sock: socket.socket, *, public_url: str = "") -> int:
-    """Runs the service and its web application on the bound socket until a signal; the exit code of the process."""
+    """Runs the service and its ASGI application on the bound socket until a signal; the exit code of the process."""
     stop = _Stop()
-    server = create_server(
-        app,
-        sockets=[sock],
-        threads=THREADS,
-        ident="Callboard",
-        connection_limit=2000,
-        asyncore_use_poll=True,  # select() ends at 1024 descriptors
-        max_request_body_size=MAX_BODY_BYTES,
-    )
-    stop.wake = server.pull_trigger
+    server = Server(app, stopping=stop.watch, left_s=lambda: stop.left_s() - SERVICE_SHARE_S)
+    stop.wake = server.stop
+    sys.setswitchinterval(SWITCH_S)
     with _signals(stop):
         try:
             service.start()
+            gc.freeze()  # what is there now stays; looking through it again and again would cost a tenth of the time
             where = address_of(sock)
             _say(f"Callboard is listening on {where}" + (f" ({public_url})" if public_url else ""))
-            while not stop.asked:
-                wasyncore.loop(timeout=1.0, use_poll=True, map=server._map, count=1)
-            stop.watch()
-            _drain(server, stop)
+            server.serve_on(sock)
         finally:
             _stop_service(service, stop)
-            server.task_dispatcher.shutdown(timeout=0.5)
-            server.close()
     _say("Callboard has stopped.")
     return 0
 
@@ -172,28 +277,6 @@ def work(service: Part) -> int:
             _stop_service(service, stop)
     _say("Callboard has stopped.")
     return 0
-
-
-def _drain(server: Any, stop: _Stop) -> None:
-    """Takes in what has already connected, closes the door, and serves on until every request begun is answered."""
-    for _ in range(1024):
-        if not select.select([server.socket], [], [], 0)[0]:
-            break
-        server.handle_accept()
-    server.accepting = False
-    server.del_channel()
-    server.socket.close()
-    while server.active_channels:
-        left_s = stop.left_s() - SERVICE_SHARE_S
-        if left_s <= 0:
-            log.warning("requests were cut off by the stop", extra={"count": len(server.active_channels)})
-            break
-        wasyncore.loop(timeout=min(left_s, 0.1), use_poll=True, map=server._map, count=1)
-        for channel in list(server.active_channels.values()):
-            # After the loop's turn: what a client had sent by now has been read into `request` or `requests`.
-            fresh = channel.last_activity == channel.creation_time and time.time() - channel.creation_time < 0.25
-            if not (fresh or channel.requests or channel.request or channel.total_outbufs_len):
-                channel.handle_close()
 
 
 def _stop_service(service: Part, stop: _Stop) -> None:

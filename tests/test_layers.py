@@ -33,7 +33,8 @@ LIBRARY_ROOM = {
     "sqlalchemy": "storage",
     "sqlite3": "storage",
     "urllib3": "bot",
-    "waitress": "bot",
+    "uvicorn": "bot",
+    "uvloop": "bot",
     "websockets": "bot",
     "werkzeug": "bot",
 }

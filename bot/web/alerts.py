@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from bot.intake import Intake, NotStored, Overloaded, UnknownSource
+from bot.bodies import Bodies
+from bot.intake import PATIENCE_S, Intake, NotStored, OtherMapping, Overloaded, UnknownSource
+from bot.metrics import Metrics
+from bot.web.front import Answer
+from handlers import mapping
 from handlers.errors import PayloadError
+from handlers.model import Alert
 from handlers.sources import SOURCES
 from handlers.sources.contract import Body
 from handlers.texts import render
+from storage.sources import SourceRow
 
 MAX_BYTES = 1024 * 1024
 RETRY_AFTER_S = 2
+
+ROUTE = "/alerts/<kind>/<token>"
+
+HEADERS = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
+
+QUICK_BYTES = 64 * 1024
+"""A larger report is read in a thread: meanwhile no other request could be."""
 
 
 def refusal(status: int, error: str, **more: object) -> Response:
@@ -24,10 +41,17 @@ def refusal(status: int, error: str, **more: object) -> Response:
     return response
 
 
-def blueprint(intake: Intake, clock: Callable[[], datetime]) -> Blueprint:
+def read(source: SourceRow, body: Body, now: datetime) -> list[Alert]:
+    """What the source reports; raises PayloadError. A mapping stands in for the form that its kind documents."""
+    if source.mapping:
+        return mapping.alerts(body, source.mapping, now)
+    return SOURCES[source.kind].parse(body, now)
+
+
+def blueprint(intake: Intake, bodies: Bodies, clock: Callable[[], datetime]) -> Blueprint:
     routes = Blueprint("alerts", __name__)
 
-    @routes.post("/alerts/<kind>/<token>")
+    @routes.post(ROUTE)
     def alerts_in(kind: str, token: str) -> Response:
         if request.content_length is not None and request.content_length > MAX_BYTES:
             return refusal(413, f"The body is larger than {MAX_BYTES} bytes; send fewer alerts at once.")
@@ -37,22 +61,124 @@ def blueprint(intake: Intake, clock: Callable[[], datetime]) -> Blueprint:
         raw = request.get_data(cache=False)
         if len(raw) > MAX_BYTES:
             return refusal(413, f"The body is larger than {MAX_BYTES} bytes; send fewer alerts at once.")
+        body = Body(raw, request.content_type or "")
         try:
-            report = SOURCES[kind].parse(Body(raw, request.content_type or ""), clock())
+            ids = _taken(intake, source, token, body, clock)
         except PayloadError as error:
+            bodies.refused(source, raw, error)
             return refusal(400, f"{error.path}: {render(error.say, 'en')}", path=error.path)
-        try:
-            ids = intake.accept(source, token, report)
-        except Overloaded:
-            response = refusal(429, "Too many alerts at once; try again in a moment.")
-            response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        except (Overloaded, NotStored, UnknownSource) as error:
+            status, sentence, headers = _refused(error)
+            response = refusal(status, sentence)
+            response.headers.extend(headers)
             return response
-        except NotStored:
-            response = refusal(503, "The alerts could not be stored; send them again.")
-            response.headers["Retry-After"] = str(RETRY_AFTER_S)
-            return response
-        except UnknownSource:
-            return refusal(401, "This alert source was removed, or has a new URL.")
+        bodies.accepted(source, raw)
         return jsonify(accepted=len(ids), alerts=list(ids))
 
     return routes
+
+
+def _taken(intake: Intake, source: SourceRow, token: str, body: Body, clock: Callable[[], datetime]) -> tuple[int, ...]:
+    """The numbers of the alerts in the body, read by the mapping that the source has now, not when it was looked up."""
+    try:
+        return intake.accept(source, token, read(source, body, clock()))
+    except (OtherMapping, PayloadError):
+        if source.kind not in mapping.KINDS:
+            raise
+        fresh = intake.looked_up(token)
+        if fresh is None:
+            raise UnknownSource from None
+        if fresh.mapping == source.mapping:
+            raise
+    return intake.accept(fresh, token, read(fresh, body, clock()))
+
+
+def _refused(error: Exception) -> tuple[int, str, dict[str, str]]:
+    """Status, sentence and headers of the answer to a report that was not taken."""
+    match error:
+        case UnknownSource():
+            return 401, "This alert source was removed, or has a new URL.", {}
+        case Overloaded():
+            return 429, "Too many alerts at once; try again in a moment.", {"Retry-After": str(RETRY_AFTER_S)}
+        case _:
+            return 503, "The alerts could not be stored; send them again.", {"Retry-After": str(RETRY_AFTER_S)}
+
+
+class QuickAlerts:
+    """The same route for reports that need no thread: small ones, of a source that is kept in mind.
+
+    What is wrong with a report before it is handed over is left to the route, which says what.
+    """
+
+    def __init__(self, intake: Intake, metrics: Metrics, clock: Callable[[], datetime]) -> None:
+        self._intake = intake
+        self._clock = clock
+        self._metrics = metrics
+        self._taken = metrics.http_requests.labels(ROUTE, "200")
+        self._bell = _Bell()
+
+    async def answer(self, path: str, content_type: str, body: bytes) -> Answer | None:
+        parts = path.split("/")
+        if len(parts) != 4 or parts[1] != "alerts" or len(body) > QUICK_BYTES:
+            return None
+        _root, _alerts, kind, token = parts
+        source = self._intake.in_mind(token)
+        if source is None or source.kind != kind or kind not in SOURCES or source.mapping:
+            return None
+        try:
+            report = SOURCES[kind].parse(Body(body, content_type), self._clock())
+        except Exception:  # whatever it is, the route meets it too
+            return None
+        loop = asyncio.get_running_loop()
+        settled: asyncio.Future[None] = loop.create_future()
+        try:
+            job = self._intake.hand_over(source, token, report, lambda: self._bell.ring(loop, settled))
+            late = loop.call_later(PATIENCE_S, _give_up, settled)
+            try:
+                await settled
+            finally:
+                late.cancel()
+            ids = self._intake.taken(job)
+        except OtherMapping:
+            return None
+        except (Overloaded, NotStored, UnknownSource) as error:
+            status, sentence, headers = _refused(error)
+            self._metrics.http_requests.labels(ROUTE, str(status)).inc()
+            return _said(status, {"error": sentence}, headers)
+        self._taken.inc()
+        return _said(200, {"accepted": len(ids), "alerts": ids})
+
+
+def _give_up(settled: asyncio.Future[None]) -> None:
+    if not settled.done():
+        settled.set_exception(NotStored())
+
+
+def _said(status: int, said: dict[str, Any], headers: dict[str, str] | None = None) -> Answer:
+    body = json.dumps(said).encode() + b"\n"
+    more = [(name.encode(), value.encode()) for name, value in headers.items()] if headers else ()
+    return Answer(status, [*HEADERS, (b"content-length", b"%d" % len(body)), *more], body)
+
+
+class _Bell:
+    """Tells a loop, from another thread, that futures of it are settled: once for all that were since it looked."""
+
+    def __init__(self) -> None:
+        self._settled: deque[asyncio.Future[None]] = deque()
+        self._rung = False
+
+    def ring(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+        self._settled.append(future)
+        if not self._rung:
+            self._rung = True
+            try:
+                loop.call_soon_threadsafe(self._hear)
+            except RuntimeError:  # the server has stopped: nobody waits any more
+                self._settled.clear()
+
+    def _hear(self) -> None:
+        self._rung = False  # before looking: what settles from now on rings again
+        while self._settled:
+            future = self._settled.popleft()
+            if not future.done():
+                future.set_result(None)

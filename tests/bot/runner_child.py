@@ -6,13 +6,13 @@ Prints what happens, in order, on stdout.
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 
 from bot import runner
+from bot.web.front import Front
 
 
 def note(words: str) -> None:
@@ -54,12 +54,11 @@ class Service:
 
 
 def main(part: str, fault: str = "") -> int:
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a machine that is slow to start threads is no fault
     runner.GRACE_S, runner.SERVICE_SHARE_S = 2.4, 0.8  # the same course, in less time
     service = Service(fault)
     if part == "work":
         return runner.work(service)
-    return runner.serve(service.app, service, runner.listen("127.0.0.1", 0))
+    return runner.serve(Front(service.app), service, runner.listen("127.0.0.1", 0))
 
 
 if __name__ == "__main__":

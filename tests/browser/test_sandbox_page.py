@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from bot.sandbox.playground import GROUPS, PLAYERS
@@ -79,7 +78,7 @@ def test_a_page_that_is_opened_later_shows_the_past(visitor: Visitor, stage: Sta
     expect(visitor.open().page.locator("#log-wecom-group")).to_contain_text("before you came")
 
 
-COLOURED = (
+COLOURED: tuple[tuple[str, dict[str, Any], list[tuple[str, str]], tuple[str, str, str, str]], ...] = (
     (
         "dingtalk",
         {
@@ -173,26 +172,17 @@ COLOURED = (
 )
 
 
-@pytest.mark.parametrize(
-    ("platform", "body", "parts", "coloured"), COLOURED, ids=[platform for platform, *_ in COLOURED]
-)
-def test_a_card_is_drawn_as_its_client_draws_it(
-    visitor: Visitor,
-    platform: str,
-    body: dict[str, Any],
-    parts: list[tuple[str, str]],
-    coloured: tuple[str, str, str, str],
-) -> None:
+def test_a_card_is_drawn_as_its_client_draws_it(visitor: Visitor) -> None:
     visit = visitor.open()
-    if platform == "dingtalk":
-        visit.page.click("#w-dingtalk [data-value=group]")
-    card(visit.stage, platform, body)
-    log = visit.page.locator(f"#log-{platform}-group")
-    for selector, text in parts:
-        expect(log.locator(selector)).to_have_text(text)
-    selector, text, name, value = coloured
-    expect(log.locator(selector)).to_contain_text(text)
-    expect(log.locator(selector)).to_have_css(name, value)
+    visit.page.click("#w-dingtalk [data-value=group]")
+    for platform, body, parts, coloured in COLOURED:
+        card(visit.stage, platform, body)
+        log = visit.page.locator(f"#log-{platform}-group")
+        for selector, text in parts:
+            expect(log.locator(selector)).to_have_text(text)
+        selector, text, name, value = coloured
+        expect(log.locator(selector)).to_contain_text(text)
+        expect(log.locator(selector)).to_have_css(name, value)
 
 
 def test_a_button_of_a_card_opens_only_web_addresses_and_no_way_back(visitor: Visitor) -> None:
@@ -325,8 +315,9 @@ def test_text_messages_name_whom_they_are_for(visitor: Visitor) -> None:
     body = {"text": "【Callboard】您的验证码为123456", "sign": "Callboard", "params": {"code": "123456"}}
     visit.stage.playground.world.happen("sms", "sms", LIN.phone, body)
     visit.stage.playground.world.happen("sms", "sms", "+8613712345678", body)
+    visit.stage.playground.world.happen("call", "sms", LIN.phone, {"text": "critical", "answered": True})
     expect(visit.page.locator("#log-phone .by b")).to_have_text(
-        [f"to Lin {LIN.name} · {LIN.phone}", "to +8613712345678"]
+        [f"to Lin {LIN.name} · {LIN.phone}", "to +8613712345678", f"call to Lin {LIN.name} · {LIN.phone}"]
     )
 
 
@@ -403,22 +394,26 @@ def test_both_languages_say_everything(visitor: Visitor) -> None:
     expect(page.locator("#t-wecom")).to_contain_text("WeCom")
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (900, 800), (390, 844), (320, 640)])
-def test_nothing_is_wider_than_the_screen(visitor: Visitor, width: int, height: int) -> None:
-    visit = visitor.open(viewport={"width": width, "height": height})
+SCREENS = ((1280, 800), (900, 800), (390, 844), (320, 640))
+
+
+def test_nothing_is_wider_than_the_screen(visitor: Visitor) -> None:
+    visit = visitor.open()
     long = "x" * 300
-    for platform, body in ((p, b) for p, b, *_ in COLOURED):
+    for platform, body, *_ in COLOURED:
         card(visit.stage, platform, body)
     card(visit.stage, "wecom", {"msgtype": "text", "text": {"content": long}})
     send(visit.page, long)
     expect(visit.page.locator("#log-dingtalk-direct .robot")).to_have_count(1)
-    for step in range(8):
-        visit.page.click(f"#steps li >> nth={step}")
-        wide = visit.page.evaluate(
-            "[document.documentElement, ...document.querySelectorAll('.strip, .tour, .samples, .window, .log')]"
-            ".filter((n) => n.scrollWidth > n.clientWidth + 1).map((n) => n.id || n.className || n.tagName)"
-        )
-        assert wide == [], f"step {step + 1}"
+    for width, height in SCREENS:
+        visit.page.set_viewport_size({"width": width, "height": height})
+        for step in range(8):
+            visit.page.click(f"#steps li >> nth={step}")
+            wide = visit.page.evaluate(
+                "[document.documentElement, ...document.querySelectorAll('.strip, .tour, .samples, .window, .log')]"
+                ".filter((n) => n.scrollWidth > n.clientWidth + 1).map((n) => n.id || n.className || n.tagName)"
+            )
+            assert wide == [], f"step {step + 1} on {width} x {height}"
 
 
 def test_on_a_phone_one_window_is_shown_at_a_time_and_news_are_marked(visitor: Visitor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -33,10 +34,9 @@ def ask(page: Page, log: Locator, platform: str, text: str, answered: str) -> Lo
     return found
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_every_window_talks_in_its_group_and_one_to_one(guest: Visitor, platform: str) -> None:
+def test_every_window_talks_in_its_group_and_one_to_one(guest: Visitor) -> None:
     page = guest.open().page
-    for place in ("direct", "group"):
+    for platform, place in product(PLATFORMS, ("direct", "group")):
         log = go(page, platform, place)
         ask(page, log, platform, "group list", "There are no groups yet")
         expect(log.locator(".mine")).to_have_text(re.compile("group list"))
@@ -53,17 +53,17 @@ def test_a_slash_command_and_its_answer_are_seen_by_one_person_only(guest: Visit
     expect(log.locator(".message")).to_have_count(0)
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_yes_on_a_card_is_pressed_and_the_card_changes_in_its_place(guest: Visitor, platform: str) -> None:
+def test_yes_on_a_card_is_pressed_and_the_card_changes_in_its_place(guest: Visitor) -> None:
     page = guest.open().page
-    log = go(page, platform, "direct")
-    ask(page, log, platform, "group create dba", "dba")
-    ask(page, log, platform, "group delete dba", "yes or no")
-    messages = log.locator(".robot").count()
-    log.locator(".button", has_text="Yes").click()
-    expect(log.locator(".button", has_text="Yes")).to_have_count(0)
-    expect(log.locator(".robot").last).to_contain_text("deleted")
-    expect(log.locator(".robot")).to_have_count(messages)
+    for platform in PLATFORMS:
+        log = go(page, platform, "direct")
+        ask(page, log, platform, f"group create {platform}-dba", f"{platform}-dba")
+        ask(page, log, platform, f"group delete {platform}-dba", "yes or no")
+        messages = log.locator(".robot").count()
+        log.locator(".button", has_text="Yes").click()
+        expect(log.locator(".button", has_text="Yes")).to_have_count(0)
+        expect(log.locator(".robot").last).to_contain_text("deleted")
+        expect(log.locator(".robot")).to_have_count(messages)
     expect(page.locator("main .system")).to_have_count(0)
 
 
@@ -195,18 +195,18 @@ def test_a_window_can_be_made_the_big_one(guest: Visitor) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1400])
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_nothing_in_the_head_of_a_window_overlaps(guest: Visitor, width: int, platform: str) -> None:
+def test_nothing_in_the_head_of_a_window_overlaps(guest: Visitor, width: int) -> None:
     page = guest.open(viewport={"width": width, "height": 800}).page
-    if width < 720:
-        page.click(f"#tabs [data-window={platform}]")
-    boxes = page.evaluate(
-        f"[...document.querySelectorAll('#w-{platform} > header > *')].filter((n) => n.offsetWidth)"
-        ".map((n) => n.getBoundingClientRect()).map((r) => [r.left, r.top, r.right, r.bottom])"
-    )
-    assert boxes
-    for at, (left, top, right, bottom) in enumerate(boxes):
-        assert 0 <= left < right <= width
-        for other in boxes[at + 1 :]:
-            apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
-            assert apart, (boxes[at], other)
+    for platform in PLATFORMS:
+        if width < 720:
+            page.click(f"#tabs [data-window={platform}]")
+        boxes = page.evaluate(
+            f"[...document.querySelectorAll('#w-{platform} > header > *')].filter((n) => n.offsetWidth)"
+            ".map((n) => n.getBoundingClientRect()).map((r) => [r.left, r.top, r.right, r.bottom])"
+        )
+        assert boxes, platform
+        for at, (left, top, right, bottom) in enumerate(boxes):
+            assert 0 <= left < right <= width, platform
+            for other in boxes[at + 1 :]:
+                apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
+                assert apart, (platform, boxes[at], other)

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 import requests
-from waitress import create_server, wasyncore
 
+from bot import runner
 from bot.app import Service
 from bot.sandbox.dingtalk import DingTalkClient, Posted
 from bot.sandbox.server import SMS_SIGNATURE, StandIns
@@ -50,7 +50,7 @@ def words(body: Any) -> str:
 
 
 @functools.cache
-def _migrated() -> bytes:
+def migrated() -> bytes:
     """An SQLite file as the migrations leave it: running them for every town takes longer than many a story."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "migrated.db"
@@ -80,7 +80,7 @@ class Town:
         self.stand_ins = StandIns(self.world).start()
         self.folder = folder
         if not database_url:
-            (folder / "story.db").write_bytes(_migrated())
+            (folder / "story.db").write_bytes(migrated())
         values: dict[str, Any] = {
             "database_url": database_url or f"sqlite:///{folder / 'story.db'}",
             "secret_key": "key-of-the-story",
@@ -103,21 +103,24 @@ class Town:
 
     def open(self) -> None:
         """Starts the service; after `close` it is a restart on the same database."""
-        self.service = Service(self.settings, clock=self.clock)
-        self.server = create_server(self.service.app, host="127.0.0.1", port=0, threads=8)
-        self._thread = threading.Thread(target=self.server.run, daemon=True)
+        self.service = self.built()
+        sock = runner.listen("127.0.0.1", 0)
+        self.url = runner.address_of(sock)
+        self.server = runner.Server(self.service.front)
+        self._thread = threading.Thread(target=self.server.serve_on, args=(sock,), daemon=True)
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self.server.effective_port}"
         self.service.start()
         self.client = self.stand_ins.dingtalk_client(self.url, self.app)
+
+    def built(self) -> Service:
+        """The service that people and platforms reach."""
+        return Service(self.settings, clock=self.clock)
 
     def close(self) -> None:
         """Stops the service; the world goes on."""
         self.client.close()
         self.service.stop(5.0)
-        self.server.task_dispatcher.shutdown()
-        # In the server's own thread, which this wakes: closed from here it would notice only after a second.
-        self.server.trigger.pull_trigger(lambda: wasyncore.close_all(self.server._map))
+        self.server.stop()
         self._thread.join(5.0)
         assert not self._thread.is_alive(), "the web server does not stop"
 

@@ -16,8 +16,9 @@ from handlers import buttons, desk, outbox
 from handlers.context import Rules
 from handlers.document import Document
 from handlers.texts import _
-from storage import deliveries, identities, inbound, people, presses
-from storage.database import Database, is_unavailable
+from handlers.undo import LASTS
+from storage import deliveries, identities, inbound, people, presses, undo
+from storage.database import Database, Tx, is_unavailable
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,12 @@ class Inbox:
         wake_worker: Callable[[], None],
         metrics: Metrics,
         heartbeats: Heartbeats,
+        tell: Callable[[], None] = lambda: None,
+        poll_s: float = POLL_S,
     ) -> None:
+        """`tell`: lets other processes know that a message waits; must neither wait nor fail."""
+        self._tell = tell
+        self._poll_s = poll_s
         self._database = database
         self._rules = rules
         self._clock = clock
@@ -81,20 +87,30 @@ class Inbox:
     def take_in(self, incoming: Incoming) -> bool:
         """Stores the message; False when it was delivered before. Returns only once it is on disk."""
         with self._database.write() as tx:
-            fresh = inbound.take_in(
-                tx,
-                incoming.platform,
-                incoming.message_id,
-                to_json(incoming),
-                self._clock(),
-                event_id=incoming.event_id,
-            )
+            fresh = self._stored(tx, incoming, self._clock())
         self._metrics.inbound_messages.labels(incoming.platform, "new" if fresh is not None else "repeated").inc()
         if fresh is not None:
-            with self._news:
-                self._waiting = True
-                self._news.notify()
+            self.wake()
+            self._tell()
         return fresh is not None
+
+    def wake(self) -> None:
+        """A message waits; from any thread."""
+        with self._news:
+            self._waiting = True
+            self._news.notify()
+
+    def _stored(self, tx: Tx, incoming: Incoming, now: datetime) -> int | None:
+        return inbound.take_in(
+            tx,
+            incoming.platform,
+            incoming.message_id,
+            to_json(incoming),
+            now,
+            event_id=incoming.event_id,
+            # A person's messages in order, wherever they are written; of whom the platform does not name, by place.
+            sender=incoming.person or incoming.conversation,
+        )
 
     def carry_out(self, incoming: Incoming) -> desk.Outcome | None:
         """Takes the message in and carries it out, in one transaction and in the caller's thread, for callbacks whose
@@ -107,9 +123,7 @@ class Inbox:
         now = self._clock()
         try:
             with self._database.write() as tx:
-                fresh = inbound.take_in(
-                    tx, incoming.platform, incoming.message_id, to_json(incoming), now, event_id=incoming.event_id
-                )
+                fresh = self._stored(tx, incoming, now)
                 outcome = None
                 if fresh is not None:
                     outcome = desk.handle(tx, incoming, str(fresh), self._rules, now)
@@ -154,7 +168,7 @@ class Inbox:
                 log.exception("a chat message could not be handled")
             with self._news:
                 if not self._waiting and not self._stopping:
-                    self._news.wait(POLL_S)
+                    self._news.wait(self._poll_s)
                 self._waiting = False
 
     def handle_next(self) -> bool:
@@ -211,7 +225,7 @@ class Inbox:
         if not wake:
             return
         if not self._database.sqlite:
-            with self._database.write() as tx:
+            with self._database.write(hint=True) as tx:
                 deliveries.wake(tx, wake, now)
         self._wake_worker()
 
@@ -222,3 +236,4 @@ class Inbox:
             people.forget_expired(tx, now - timedelta(days=1))
             presses.forget(tx, now - buttons.LONG_LIFE - timedelta(days=1))
             identities.forget(tx, now)
+            undo.forget(tx, now - LASTS)

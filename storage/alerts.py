@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from storage.database import Tx
 from storage.rows import record
@@ -41,6 +41,8 @@ class AlertRow:
     acked_by: str | None
     acked_at: datetime | None
     resolved_by: str | None
+    post: dict[str, Any] | None = None
+    silence_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,24 @@ class NoteRow:
     text: str
 
 
+_ADD = alert.insert().returning(alert.c.id, sort_by_parameter_order=True)
+_NEWEST = (
+    select(alert)
+    .where(
+        alert.c.id.in_(
+            select(func.max(alert.c.id))
+            .where(alert.c.source_id == bindparam("source"), alert.c.fingerprint.in_(bindparam("some", expanding=True)))
+            .group_by(alert.c.fingerprint)
+        )
+    )
+    .with_for_update()
+)
+"""Made once: each commit of reports asks them, and making one takes longer than carrying it out."""
+
+
 def newest(tx: Tx, source_id: int, fingerprints: Sequence[str]) -> dict[str, AlertRow]:
     """Fingerprint -> its newest alert, locked. Where one is firing it is the newest: the next is made after its end."""
-    ids = (
-        select(func.max(alert.c.id))
-        .where(alert.c.source_id == source_id, alert.c.fingerprint.in_(fingerprints))
-        .group_by(alert.c.fingerprint)
-    )
-    rows = tx.conn.execute(select(alert).where(alert.c.id.in_(ids)).with_for_update())
+    rows = tx.conn.execute(_NEWEST, {"source": source_id, "some": list(fingerprints)})
     return {row.fingerprint: record(AlertRow, row) for row in rows}
 
 
@@ -65,8 +77,7 @@ def add(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
     """The numbers of the new alerts, in the order of the rows; all with the same columns."""
     if not rows:
         return []
-    insert = alert.insert().returning(alert.c.id, sort_by_parameter_order=True)
-    return [int(number) for number in tx.conn.execute(insert, [dict(row) for row in rows]).scalars()]
+    return [int(number) for number in tx.conn.execute(_ADD, list(rows)).scalars()]
 
 
 def change(tx: Tx, alert_id: int, **values: Any) -> None:
@@ -85,6 +96,14 @@ def by_id(tx: Tx, alert_id: int, *, lock: bool = False) -> AlertRow | None:
 def by_ids(tx: Tx, alert_ids: Sequence[int]) -> dict[int, AlertRow]:
     rows = tx.conn.execute(select(alert).where(alert.c.id.in_(alert_ids)))
     return {row.id: record(AlertRow, row) for row in rows}
+
+
+def latest(tx: Tx, source_id: int) -> AlertRow | None:
+    """The newest alert of the source."""
+    row = tx.conn.execute(
+        select(alert).where(alert.c.source_id == source_id).order_by(alert.c.id.desc()).limit(1)
+    ).first()
+    return record(AlertRow, row) if row else None
 
 
 def page(

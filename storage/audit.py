@@ -53,3 +53,9 @@ def page(tx: Tx, limit: int, offset: int) -> tuple[int, list[AuditRow]]:
     count = int(tx.conn.execute(select(func.count()).select_from(audit)).scalar_one())
     rows = tx.conn.execute(select(audit).order_by(audit.c.id.desc()).limit(limit).offset(offset))
     return count, [record(AuditRow, row) for row in rows]
+
+
+def last_to_change(tx: Tx, subject: str, since: datetime) -> str | None:
+    """Who changed it last after that moment."""
+    query = select(audit.c.person).where(audit.c.subject == subject[:255], audit.c.at > since)
+    return tx.conn.scalar(query.order_by(audit.c.id.desc()).limit(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -87,3 +88,21 @@ def masked(tx: Tx, channel: str, address_key: str) -> str:
     """How the address of a lane is shown; "" when no contact has it any more."""
     query = select(method.c.masked).where(method.c.channel == channel, method.c.address_key == address_key).limit(1)
     return str(tx.conn.execute(query).scalar() or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One lane as it is now: when its gate opens, the times of its last sends, and how many messages wait in it."""
+
+    open_at: datetime | None = None
+    sent: tuple[int, ...] = ()
+    count: int = 0
+
+
+def lines(tx: Tx, keys: Sequence[str]) -> dict[str, Line]:
+    """The lanes of these keys; every key has one."""
+    waiting = select(delivery.c.lane, MESSAGES).where(OWED, delivery.c.lane.in_(keys)).group_by(delivery.c.lane)
+    counts = {key: int(count) for key, count in tx.conn.execute(waiting)}
+    known = select(lane.c.key, lane.c.open_at, lane.c.sent).where(lane.c.key.in_(keys))
+    found = {key: Line(open_at, tuple(sent), counts.get(key, 0)) for key, open_at, sent in tx.conn.execute(known)}
+    return {key: found.get(key) or Line(count=counts.get(key, 0)) for key in keys}

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select, update
 
 from storage.database import Tx
+from storage.people import pseudonym
 from storage.rows import record
 from storage.schema import code, wrong_code
 
@@ -108,7 +109,7 @@ def to_address(tx: Tx, address_key: str, since: datetime) -> list[datetime]:
 def by_person(tx: Tx, person_id: str, since: datetime) -> list[datetime]:
     """When this person had codes sent, oldest first."""
     query = select(code.c.issued_at).where(
-        code.c.person == person_id, code.c.issued_at > since, code.c.state != "refused"
+        code.c.person.in_((person_id, pseudonym(tx, person_id))), code.c.issued_at > since, code.c.state != "refused"
     )
     return list(tx.conn.scalars(query.order_by(code.c.issued_at)))
 
@@ -118,7 +119,10 @@ def guessed_wrong(tx: Tx, person_id: str, now: datetime) -> None:
 
 
 def wrong_guesses(tx: Tx, person_id: str, since: datetime) -> int:
-    query = select(func.count()).where(wrong_code.c.person == person_id, wrong_code.c.at > since)
+    """Also those from before the person was forgotten: that is no way around the limit."""
+    query = select(func.count()).where(
+        wrong_code.c.person.in_((person_id, pseudonym(tx, person_id))), wrong_code.c.at > since
+    )
     return int(tx.conn.execute(query).scalar_one())
 
 

@@ -19,10 +19,15 @@ MASKED_MAX_CHARS = 160
 
 @dataclass(frozen=True, slots=True)
 class ContactRow:
+    """`language` and `timezone` are those of the cards it gets; `mention` is "on", "off", or None for critical ones."""
+
     id: int
     name: str
     created_by: str | None
     created_at: datetime
+    language: str | None = None
+    timezone: str | None = None
+    mention: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,11 @@ def search(tx: Tx, text_key: str, digests: Sequence[str], limit: int, offset: in
 
 def rename(tx: Tx, contact_id: int, name: str, name_key: str) -> None:
     tx.conn.execute(update(contact).where(contact.c.id == contact_id).values(name=name, name_key=name_key))
+
+
+def prefers(tx: Tx, contact_id: int, **values: str | None) -> None:
+    """Sets how the contact wants its cards: `language`, `timezone`, `mention`; None takes the wish back."""
+    tx.conn.execute(update(contact).where(contact.c.id == contact_id).values(**values))
 
 
 def remove(tx: Tx, contact_id: int) -> None:

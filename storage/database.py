@@ -1,7 +1,9 @@
 """Opening the database, transactions, and migrations.
 
 SQLite: write-ahead log with full durability (an answered alert survives a power cut), one connection for writing so
-that threads queue in our pool and not in SQLite's sleep-and-retry, readers beside it. PostgreSQL: one pool for both.
+that threads queue in our pool and not in SQLite's sleep-and-retry, readers beside it. PostgreSQL: one pool for both; the
+URL may name several hosts (`?host=a:5432&host=b:5432&target_session_attrs=read-write`), of which the one that can be
+written to is used, also after it has changed.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from __future__ import annotations
 import fcntl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +21,45 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, select, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text
+from sqlalchemy.engine.interfaces import ExceptionContext
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from storage.schema import setting
+from storage.schema import from_ms, setting
+from storage.session import TIME, Session, connect_args
 from storage.vault import Vault, WrongKey
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 5000
 CANARY = "canary"
 
-POSTGRESQL_SESSION = {
-    # A process that hangs inside a transaction, or whose machine is gone, must not hold its locks for ever.
-    "options": "-c idle_in_transaction_session_timeout=10000",
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
+READ_ONLY = "25006"
+"""SQLSTATE: the server is a standby, also one that was the primary when we connected."""
+
+WAITS_FOR_STANDBY = "SyncRepWaitForLSN"
+"""PostgreSQL's function that gives up waiting for the synchronous standby; its warning has no code of its own, and its
+text is in the server's language (src/backend/replication/syncrep.c)."""
+
+UNCONFIRMED = "callboard.unconfirmed"
+
+NOT_LASTING = "SET LOCAL synchronous_commit = off"
+AS_HINT = "SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '2s', true)"
 
 
 class DatabaseBusy(Exception):
     """Another process already uses this SQLite file; SQLite serves one process."""
 
 
+class NotConfirmed(Exception):
+    """The transaction is committed here, and perhaps not on the synchronous standby: a failover may lose it."""
+
+
 def is_unavailable(error: Exception) -> bool:
-    """Whether the error means that the database cannot work right now: gone, busy, full."""
-    return isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)
+    """Whether the error means that the database cannot work right now: gone, busy, full, or of no use after a failover."""
+    if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == READ_ONLY:
+        return True
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | NotConfirmed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +113,32 @@ def _sqlite_engine(url: str, *, begin: str, size: int) -> Engine:
     return engine
 
 
+def _postgresql_engine(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=24,
+        max_overflow=8,
+        pool_timeout=30,
+        pool_pre_ping=True,
+        connect_args=connect_args(url),
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, record: Any) -> None:
+        def notice(diagnostic: Any) -> None:
+            if diagnostic.source_function == WAITS_FOR_STANDBY:
+                record.info[UNCONFIRMED] = True
+
+        connection.add_notice_handler(notice)
+
+    @event.listens_for(engine, "handle_error")
+    def _failed(context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+            context.is_disconnect = True  # the next connection looks for the primary
+
+    return engine
+
+
 class Database:
     """The open database. `write()` and `read()` give a transaction that commits when its block ends well.
 
@@ -117,25 +157,55 @@ class Database:
             self._writer = _sqlite_engine(url, begin="BEGIN IMMEDIATE", size=1)
             self._reader = _sqlite_engine(url, begin="BEGIN", size=16)
         else:
-            self._writer = self._reader = create_engine(
-                url, pool_size=24, max_overflow=8, pool_timeout=30, pool_pre_ping=True, connect_args=POSTGRESQL_SESSION
-            )
+            self._writer = self._reader = _postgresql_engine(self.url)
 
     @contextmanager
-    def write(self) -> Iterator[Tx]:
+    def write(self, *, lasting: bool = True, hint: bool = False) -> Iterator[Tx]:
+        """Raises NotConfirmed after a commit that PostgreSQL did not bring to its synchronous standby.
+
+        lasting  False: nobody waits for the disk or the standby. It outlives a crash of ours, but perhaps not one of the
+                 machine or of PostgreSQL; the next lasting commit makes it last
+        hint     it only makes things faster: not lasting, and on PostgreSQL it gives up (with an error that
+                 `is_unavailable`) where others hold a lock
+        """
         if getattr(self._guard, "writing", False):
             raise RuntimeError("a write transaction is already open in this thread")
         self._guard.writing = True
         try:
-            with self._writer.begin() as conn:
-                yield Tx(conn, self.vault)
+            with self._writer.connect() as conn:
+                conn.info.pop(UNCONFIRMED, None)  # of a commit that was not made here
+                with self._in_haste(conn) if self.sqlite and not lasting else nullcontext(), conn.begin():
+                    if not self.sqlite and (hint or not lasting):
+                        conn.exec_driver_sql(AS_HINT if hint else NOT_LASTING)
+                    yield Tx(conn, self.vault)
+                if conn.info.pop(UNCONFIRMED, False):
+                    raise NotConfirmed
         finally:
             self._guard.writing = False
+
+    @contextmanager
+    def _in_haste(self, conn: Connection) -> Iterator[None]:
+        """On SQLite: what is committed here is not brought to the disk, only to the operating system."""
+        connection: Any = conn.connection.driver_connection
+        connection.execute("PRAGMA synchronous=NORMAL")
+        try:
+            yield
+        finally:
+            connection.execute("PRAGMA synchronous=FULL")
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
         with self._reader.begin() as conn:
             yield Tx(conn, self.vault)
+
+    def now(self) -> datetime:
+        """What time it is for a PostgreSQL server: the same for all who use it, whatever their own clocks say."""
+        with self.read() as tx:
+            return from_ms(tx.conn.exec_driver_sql(TIME).scalar_one())
+
+    def session(self) -> Session:
+        """A new connection to PostgreSQL of its own."""
+        return Session(self.url)
 
     def lock(self, part: str) -> None:
         """On SQLite: be the only process that runs this part ("web", "worker"). Raises DatabaseBusy.

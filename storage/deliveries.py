@@ -13,9 +13,27 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, case, delete, exists, func, literal, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.database import Tx
 from storage.rows import insert_or_ignore, record
@@ -23,6 +41,10 @@ from storage.schema import alert, attempt, batch, delivery, lane
 
 AHEAD = 2
 """Messages of a smaller priority never wait because others of their lane have to (`calm_at`)."""
+
+URGENT = 2
+"""Lanes in which a message of this priority or a smaller one waits (a code, an answer, a critical alarm) are claimed before
+all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +78,7 @@ class DeliveryRow:
     created_at: datetime
     done_at: datetime | None
     digest_id: int | None
+    arrived_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +144,35 @@ def wake(tx: Tx, keys: Iterable[str], now: datetime) -> None:
         # A lane that is being released right now: waits until that is done, so that the statement below sees it idle.
         # (An UPDATE alone passes over rows that did not match when it began.) In one order, against deadlocks.
         tx.conn.execute(select(lane.c.key).where(lane.c.key.in_(wanted)).order_by(lane.c.key).with_for_update())
-    opens = _opens(now)
-    tx.conn.execute(
+    tx.conn.execute(_wake_up(), {"keys": wanted, "now": now})
+
+
+@cache
+def _wake_up() -> Update:
+    """Built once: every alert that comes in needs it, and building it takes longer than carrying it out."""
+    now = bindparam("now", type_=lane.c.next_at.type)
+    opens, urgent = _opens(now), _urgent(now)
+    # Of a lane that is due already, only that it has become urgent is news.
+    later = or_(lane.c.next_at.is_(None), lane.c.next_at > opens)
+    own = lane.c.key.in_(bindparam("keys", expanding=True))
+    return (
         update(lane)
-        .where(lane.c.key.in_(wanted), lane.c.owner.is_(None), or_(lane.c.next_at.is_(None), lane.c.next_at > opens))
-        .values(next_at=opens)
+        .where(own, lane.c.owner.is_(None), or_(later, and_(~lane.c.urgent, urgent)))
+        .values(next_at=case((later, opens), else_=lane.c.next_at), urgent=or_(lane.c.urgent, urgent))
     )
 
 
-def _opens(now: datetime) -> ColumnElement[datetime]:
+def _urgent(by: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Whether an urgent message of the lane is due by then."""
+    return exists().where(
+        delivery.c.lane == lane.c.key,
+        delivery.c.state == "ready",
+        delivery.c.priority <= URGENT,
+        delivery.c.due_at <= by,
+    )
+
+
+def _opens(now: ColumnElement[datetime]) -> ColumnElement[datetime]:
     """When the lane may be worked on: now, or when its gate opens, or when what waits does not have to any more."""
     urgent = exists().where(
         delivery.c.lane == lane.c.key,
@@ -143,46 +186,101 @@ def _opens(now: datetime) -> ColumnElement[datetime]:
         (and_(shut, calm, lane.c.calm_at > lane.c.open_at), lane.c.calm_at),
         (shut, lane.c.open_at),
         (calm, lane.c.calm_at),
-        else_=literal(now, lane.c.open_at.type),
+        else_=now,
     )
 
 
 def next_due(tx: Tx, held: Collection[str] = ()) -> datetime | None:
     """When the next lane, but those in `held`, may be claimed: up to now means at once; None: nothing waits."""
-    query = select(func.min(lane.c.next_at, type_=lane.c.next_at.type)).where(lane.c.key.not_in(held))
-    soonest: datetime | None = tx.conn.execute(query).scalar_one()
+    return _soonest(tx, held, False, False)
+
+
+def next_urgent(tx: Tx, held: Collection[str] = (), *, only_well: bool = False) -> datetime | None:
+    """The same for lanes with an urgent message. `only_well`: not those whose last message could not be sent."""
+    return _soonest(tx, held, True, only_well)
+
+
+def _soonest(tx: Tx, held: Collection[str], urgent: bool, only_well: bool) -> datetime | None:
+    soonest: datetime | None = tx.conn.execute(_soonest_of(urgent, only_well), {"held": list(held)}).scalar_one()
     return soonest
 
 
-def claim(tx: Tx, owner: str, now: datetime, lease: timedelta, held: Collection[str] = ()) -> LaneRow | None:
-    """The lane that is due longest, now leased to `owner`; None when none is due.
+@cache
+def _soonest_of(urgent: bool, only_well: bool) -> Select[Any]:
+    """Built once, like the next one: both are asked before every visit."""
+    return select(func.min(lane.c.next_at, type_=lane.c.next_at.type)).where(*_picked(urgent, only_well))
 
-    `held` are lanes this process works on: a clock that jumps must not make it claim one of them twice.
-    """
+
+@cache
+def _claimed(urgent: bool, only_well: bool) -> ReturningUpdate[Any]:
+    now, until = (bindparam(name, type_=lane.c.next_at.type) for name in ("now", "until"))
     pick = (
         select(lane.c.key)
-        .where(lane.c.next_at <= now, lane.c.key.not_in(held))
+        .where(lane.c.next_at <= now, *_picked(urgent, only_well))
         .order_by(lane.c.next_at)
         .limit(1)
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
-    row = tx.conn.execute(
+    return (
         update(lane)
         .where(lane.c.key == pick)
-        .values(next_at=now + lease, owner=owner, token=lane.c.token + 1)
+        .values(next_at=until, owner=bindparam("me"), token=lane.c.token + 1)
         .returning(lane)
-    ).first()
+    )
+
+
+def _picked(urgent: bool, only_well: bool) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = [
+        lane.c.next_at.is_not(None),
+        lane.c.key.not_in(bindparam("held", expanding=True)),
+    ]
+    if urgent:
+        where.append(lane.c.urgent)
+    if only_well:
+        where.append(lane.c.fails == 0)
+    return where
+
+
+def claim(
+    tx: Tx,
+    owner: str,
+    now: datetime,
+    lease: timedelta,
+    held: Collection[str] = (),
+    *,
+    urgent: bool = False,
+    only_well: bool = False,
+) -> LaneRow | None:
+    """The lane that is due longest, now leased to `owner`; None when none is due.
+
+    `held` are lanes this process works on: a clock that jumps must not make it claim one of them twice. `urgent` and
+    `only_well` as in `next_urgent`.
+    """
+    values = {"now": now, "until": now + lease, "me": owner, "held": list(held)}
+    row = tx.conn.execute(_claimed(urgent, only_well), values).first()
     return record(LaneRow, row) if row else None
 
 
 def ready(tx: Tx, key: str, now: datetime, limit: int) -> list[DeliveryRow]:
     """The lane's next messages that are due, in the order in which they are to be sent; of one alert only the first."""
-    query = select(delivery).where(
-        delivery.c.lane == key, delivery.c.state == "ready", delivery.c.due_at <= now, ~_behind_its_own()
-    )
-    rows = tx.conn.execute(query.order_by(delivery.c.priority, delivery.c.id).limit(limit))
+    rows = tx.conn.execute(_ready(), {"lane_": key, "now": now, "most": limit})
     return [_delivery(tx, row) for row in rows]
+
+
+@cache
+def _ready() -> Select[Any]:
+    return (
+        select(delivery)
+        .where(
+            delivery.c.lane == bindparam("lane_"),
+            delivery.c.state == "ready",
+            delivery.c.due_at <= bindparam("now"),
+            ~_behind_its_own(),
+        )
+        .order_by(delivery.c.priority, delivery.c.id)
+        .limit(bindparam("most"))
+    )
 
 
 def _behind_its_own() -> ColumnElement[bool]:
@@ -203,29 +301,44 @@ def crowd(tx: Tx, like: DeliveryRow, now: datetime, limit: int, *, newest: bool 
     sent before a crash is not among them: it says so itself. `newest`: those that came last, and only the first of
     each alert.
     """
+    values = {
+        "lane_": like.lane,
+        "method": like.method_id,
+        "plain_": like.plain,
+        "now": now,
+        "most": limit,
+    }
+    return [Waiting(*row) for row in tx.conn.execute(_crowd(newest), values)]
+
+
+@cache
+def _crowd(newest: bool) -> Select[Any]:
+    now = bindparam("now", type_=delivery.c.due_at.type)
+    plain = bindparam("plain_", type_=delivery.c.plain.type)
+    key: BindParameter[str] = bindparam("lane_")
     blocks = case(
-        (or_(delivery.c.due_at > now, delivery.c.begun_at.is_not(None), delivery.c.plain != like.plain), 1), else_=0
+        (or_(delivery.c.due_at > now, delivery.c.begun_at.is_not(None), delivery.c.plain != plain), 1), else_=0
     )
     before = func.max(blocks).over(partition_by=delivery.c.alert_id, order_by=delivery.c.id, rows=(None, -1))
     # Window functions: a comparison of each with each takes seconds where a database has no statistics yet.
     line = (
         select(delivery, func.coalesce(before, 0).label("blocked"), _turn())
-        .where(delivery.c.lane == like.lane, delivery.c.state == "ready", delivery.c.kind == "alert")
+        .where(delivery.c.lane == key, delivery.c.state == "ready", delivery.c.kind == "alert")
         .subquery()
     )
     own = (
-        line.c.method_id == like.method_id,
-        line.c.plain == like.plain,
+        line.c.method_id.is_not_distinct_from(bindparam("method", type_=delivery.c.method_id.type)),
+        line.c.plain == plain,
         line.c.due_at <= now,
         line.c.expires_at > now,
         line.c.begun_at.is_(None),
         line.c.blocked == 0,
-        line.c.alert_id.not_in(_being_told(like.lane)),
+        line.c.alert_id.not_in(_being_told(key)),
     )
     query = _named(line).where(*own).order_by(line.c.priority, line.c.id)
     if newest:
         query = _named(line).where(*own, line.c.turn == 1).order_by(line.c.id.desc())
-    return [Waiting(*row) for row in tx.conn.execute(query.limit(limit))]
+    return query.limit(bindparam("most"))
 
 
 def _turn() -> ColumnElement[int]:
@@ -234,7 +347,7 @@ def _turn() -> ColumnElement[int]:
     return func.row_number().over(partition_by=alert_or_self, order_by=delivery.c.id).label("turn")
 
 
-def _being_told(key: str) -> Select[Any]:
+def _being_told(key: Any) -> Select[Any]:
     """The alerts that are named by a digest of the lane that is not settled."""
     digest = delivery.alias("digest")
     merged_ = delivery.alias("merged_")
@@ -334,6 +447,14 @@ def reserve(tx: Tx, lane_key: str, token: int, sent: Sequence[int], lease_until:
     return bool(tx.conn.execute(update(lane).where(own).values(sent=list(sent), next_at=lease_until)).rowcount)
 
 
+def renew(tx: Tx, keys: Collection[str], owner: str, lease_until: datetime) -> None:
+    """Renews the leases of those of the lanes that the owner still holds, however long their message takes."""
+    own = lane.c.key.in_(keys) & (lane.c.owner == owner)
+    # A lane that is locked is being written by its holder, who renews or gives it back: nobody waits for anybody.
+    free = select(lane.c.key).where(own).with_for_update(skip_locked=True)
+    tx.conn.execute(update(lane).where(lane.c.key.in_(free), lane.c.owner == owner).values(next_at=lease_until))
+
+
 def settle(tx: Tx, delivery_id: int, **changes: Any) -> None:
     """Writes what became of a message, whoever holds the lane: a fact is a fact. A final state empties the payload.
 
@@ -374,27 +495,18 @@ def release(
     if held is None:
         return
     # A statement of its own, after the lock: it sees every message whose wake-up had to wait for us.
-    line = (
-        select(delivery.c.alert_id, delivery.c.priority, delivery.c.due_at, _turn())
-        .where(delivery.c.lane == key, delivery.c.state == "ready")
-        .subquery()
-    )
-    moment: ColumnElement[Any] = line.c.due_at
-    if calm_at is not None:
-        calm = literal(calm_at, line.c.due_at.type)
-        moment = case((and_(line.c.priority >= AHEAD, line.c.due_at < calm), calm), else_=line.c.due_at)
     due = tx.conn.execute(
-        select(func.min(moment, type_=line.c.due_at.type)).where(
-            line.c.turn == 1, or_(line.c.alert_id.is_(None), line.c.alert_id.not_in(_being_told(key)))
-        )
+        _next_due(calm_at is not None), {"lane_": key, **({"calm": calm_at} if calm_at else {})}
     ).scalar_one()
     next_at = None if due is None else max(moment for moment in (due, open_at, now) if moment is not None)
+    urgent: Any = False if next_at is None else _urgent(next_at)
     tx.conn.execute(
         update(lane)
         .where(lane.c.key == key)
         .values(
             next_at=next_at,
             owner=None,
+            urgent=urgent,
             open_at=open_at,
             calm_at=calm_at,
             calm_for=calm_for,
@@ -403,6 +515,23 @@ def release(
             cards=list(cards),
             rules=dict(rules or {}),
         )
+    )
+
+
+@cache
+def _next_due(calmed: bool) -> Select[Any]:
+    key: BindParameter[str] = bindparam("lane_")
+    line = (
+        select(delivery.c.alert_id, delivery.c.priority, delivery.c.due_at, _turn())
+        .where(delivery.c.lane == key, delivery.c.state == "ready")
+        .subquery()
+    )
+    moment: ColumnElement[Any] = line.c.due_at
+    if calmed:
+        calm = bindparam("calm", type_=line.c.due_at.type)
+        moment = case((and_(line.c.priority >= AHEAD, line.c.due_at < calm), calm), else_=line.c.due_at)
+    return select(func.min(moment, type_=line.c.due_at.type)).where(
+        line.c.turn == 1, or_(line.c.alert_id.is_(None), line.c.alert_id.not_in(_being_told(key)))
     )
 
 
@@ -433,7 +562,11 @@ def sweep(tx: Tx, now: datetime) -> int:
 
 def free_all(tx: Tx, now: datetime) -> None:
     """Ends every lease. Only for the one process that holds the database's lock, when it starts."""
-    tx.conn.execute(update(lane).where(lane.c.owner.is_not(None)).values(owner=None, next_at=_opens(now)))
+    tx.conn.execute(
+        update(lane)
+        .where(lane.c.owner.is_not(None))
+        .values(owner=None, next_at=_opens(literal(now, lane.c.next_at.type)))
+    )
 
 
 def clock_went_back(tx: Tx, now: datetime, patience: timedelta) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from storage.contacts import ContactRow
 from storage.database import Tx
@@ -66,10 +66,17 @@ def remove(tx: Tx, group_id: int) -> None:
     tx.conn.execute(delete(contact_group).where(contact_group.c.id == group_id))
 
 
+_MEMBERS = (
+    select(contact)
+    .join(member, member.c.contact_id == contact.c.id)
+    .where(member.c.group_id == bindparam("group"))
+    .order_by(contact.c.name_key)
+)
+
+
 def members(tx: Tx, group_id: int) -> list[ContactRow]:
     """The group's contacts by name."""
-    query = select(contact).join(member, member.c.contact_id == contact.c.id).where(member.c.group_id == group_id)
-    return [record(ContactRow, row) for row in tx.conn.execute(query.order_by(contact.c.name_key))]
+    return [record(ContactRow, row) for row in tx.conn.execute(_MEMBERS, {"group": group_id})]
 
 
 def add_members(tx: Tx, group_id: int, contact_ids: Sequence[int]) -> int:
@@ -82,6 +89,13 @@ def remove_members(tx: Tx, group_id: int, contact_ids: Sequence[int]) -> int:
     return tx.conn.execute(
         delete(member).where(member.c.group_id == group_id, member.c.contact_id.in_(contact_ids))
     ).rowcount
+
+
+def told(tx: Tx) -> list[GroupRow]:
+    """The groups to which some alert source reports, by name."""
+    own = contact_group.c.id.in_(select(source.c.group_id).where(source.c.group_id.is_not(None)))
+    query = select(contact_group).where(own).order_by(contact_group.c.name_key)
+    return [record(GroupRow, row) for row in tx.conn.execute(query)]
 
 
 def sources_of(tx: Tx, group_id: int) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 
 from storage.database import Tx
 from storage.rows import insert_or_ignore
@@ -22,15 +22,19 @@ class Waiting:
 
 
 def take_in(
-    tx: Tx, platform: str, message_id: str, body: dict[str, Any], now: datetime, *, event_id: str = ""
+    tx: Tx, platform: str, message_id: str, body: dict[str, Any], now: datetime, *, event_id: str = "", sender: str = ""
 ) -> int | None:
-    """Its number; None when this message was taken in before, under this id or this `event_id` of its delivery."""
+    """Its number; None when this message was taken in before, under this id or this `event_id` of its delivery.
+
+    The messages of one `sender` are handled one after the other.
+    """
     row = {
         "platform": platform,
         "message_id": message_id,
         "body": tx.vault.seal(json.dumps(body)),
         "received_at": now,
         "tries": 0,
+        "sender": tx.vault.digest("sender", sender) if sender else None,
     }
     if event_id and not insert_or_ignore(tx, inbound, [row | {"message_id": f"event:{event_id}"[:255], "body": None}]):
         return None
@@ -41,8 +45,15 @@ def take_in(
 
 
 def next_waiting(tx: Tx) -> Waiting | None:
-    """The oldest message nobody handled yet, locked for this transaction; its tries already count this one."""
-    query = select(inbound).where(inbound.c.body.is_not(None)).order_by(inbound.c.id).limit(1)
+    """The oldest message nobody handles yet, locked for this transaction; its tries already count this one.
+
+    Where another process handles a message, those that its sender wrote after it have to wait.
+    """
+    earlier = inbound.alias("earlier")
+    behind = exists().where(
+        earlier.c.sender == inbound.c.sender, earlier.c.body.is_not(None), earlier.c.id < inbound.c.id
+    )
+    query = select(inbound).where(inbound.c.body.is_not(None), ~behind).order_by(inbound.c.id).limit(1)
     row = tx.conn.execute(query.with_for_update(skip_locked=True)).first()
     if row is None:
         return None

@@ -37,6 +37,15 @@ class ConversationRow:
     reply_until: datetime | None
 
 
+NOBODY = "person "
+"""How the names of people who were forgotten begin; no id of a person does."""
+
+
+def pseudonym(tx: Tx, person_id: str) -> str:
+    """What a person who was forgotten is called: always the same, and nobody without the key can tell who it was."""
+    return f"{NOBODY}{tx.vault.digest('forgotten', person_id)[:8]}"
+
+
 def seen(tx: Tx, person_id: str, name: str, now: datetime) -> PersonRow:
     """Remembers that this person spoke, and gives what is known of them. A name that is not told stays the known one."""
     values: dict[str, Any] = {"id": person_id, "seen_at": now}
@@ -83,11 +92,14 @@ def heard(
     reply_url: str,
     reply_until: datetime | None,
     now: datetime,
+    person: str = "",
 ) -> ConversationRow:
-    """Remembers the conversation and how to answer in it."""
+    """Remembers the conversation and how to answer in it; `person`: with whom, of a one-to-one chat."""
     values: dict[str, Any] = {"id": conversation_id, "platform": platform, "direct": direct, "seen_at": now}
     if title:
         values["title"] = title[:255]
+    if person:
+        values["person"] = person
     if reply_url:
         values["reply_url"] = tx.vault.seal(reply_url)
         values["reply_until"] = reply_until

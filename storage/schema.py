@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -75,6 +76,9 @@ contact = Table(
     Column("name_key", String(256), nullable=False, unique=True),
     Column("created_by", String(255)),
     Column("created_at", Moment, nullable=False),
+    Column("language", String(8)),  # of the cards it gets
+    Column("timezone", String(64)),  # of the times on them, an IANA name
+    Column("mention", String(8)),  # on, off; NULL = only by critical alerts
     sqlite_autoincrement=True,
 )
 
@@ -157,6 +161,7 @@ conversation = Table(
     Column("reply_url", Text),  # sealed
     Column("reply_until", Moment),
     Column("seen_at", Moment, nullable=False),
+    Column("person", String(255), index=True),  # with whom, of a one-to-one chat
 )
 
 inbound = Table(
@@ -168,7 +173,15 @@ inbound = Table(
     Column("body", Text),  # sealed; emptied once handled
     Column("received_at", Moment, nullable=False),
     Column("tries", SmallInteger, nullable=False, default=0),
+    Column("sender", String(64)),  # digest of who has to be answered in order
     UniqueConstraint("platform", "message_id"),
+    Index(
+        "ix_inbound_sender",
+        "sender",
+        "id",
+        sqlite_where=text("body IS NOT NULL"),
+        postgresql_where=text("body IS NOT NULL"),
+    ),
     Index("ix_inbound_waiting", "id", sqlite_where=text("body IS NOT NULL"), postgresql_where=text("body IS NOT NULL")),
     sqlite_autoincrement=True,
 )
@@ -223,7 +236,32 @@ source = Table(
     Column("created_by", String(255)),
     Column("created_at", Moment, nullable=False),
     Column("seen_at", Moment),
+    Column("mapping", JSON(none_as_null=True)),  # field of an alert -> where it stands in a foreign body
     sqlite_autoincrement=True,
+)
+
+received_body = Table(
+    "received_body",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("source_id", Key, ForeignKey("source.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("at", Moment, nullable=False),
+    Column("raw", Text, nullable=False),  # sealed
+    Column("path", Text),  # where it was wrong; NULL = it was accepted
+    Column("say", JSON(none_as_null=True)),  # what was wrong: a text of the catalogue
+)
+
+template = Table(
+    "template",
+    metadata,
+    Column("source_id", Key, ForeignKey("source.id", ondelete="CASCADE"), nullable=False),
+    Column("part", String(16), nullable=False),  # title, text
+    Column("body", Text, nullable=False),
+    Column("set_by", String(255), nullable=False),
+    Column("set_at", Moment, nullable=False),
+    Column("failed_at", Moment),
+    Column("failure", String(255)),  # what its engine said then
+    PrimaryKeyConstraint("source_id", "part"),
 )
 
 alert = Table(
@@ -252,6 +290,9 @@ alert = Table(
     Column("acked_by", String(255)),
     Column("acked_at", Moment),
     Column("resolved_by", String(255)),
+    Column("post", JSON(none_as_null=True)),  # platform and body of a robot's message; NULL = a condition
+    Column("silence_id", Key),  # the silence that hides it, or hid its end; NULL = none
+    Column("shown", Integer),  # the version that its cards in chat show; NULL = it was never shown
     Index(
         "uq_alert_open",
         "source_id",
@@ -261,6 +302,13 @@ alert = Table(
         postgresql_where=text("status = 'firing'"),
     ),
     Index("ix_alert_fingerprint", "source_id", "fingerprint"),
+    Index(
+        "ix_alert_silence",
+        "silence_id",
+        sqlite_where=text("silence_id IS NOT NULL"),
+        postgresql_where=text("silence_id IS NOT NULL"),
+    ),
+    Index("ix_alert_stale", "id", sqlite_where=text("shown < version"), postgresql_where=text("shown < version")),
     sqlite_autoincrement=True,
 )
 
@@ -272,6 +320,38 @@ note = Table(
     Column("at", Moment, nullable=False),
     Column("person", String(255), nullable=False),
     Column("text", Text, nullable=False),
+)
+
+view = Table(
+    "view",
+    metadata,
+    Column("alert_id", Key, ForeignKey("alert.id", ondelete="CASCADE"), nullable=False),
+    Column("conversation", String(255), nullable=False),
+    Column("person", String(255), nullable=False),  # who asked for the card there
+    Column("language", String(8), nullable=False),
+    PrimaryKeyConstraint("alert_id", "conversation"),
+)
+
+silence = Table(
+    "silence",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("matchers", JSON, nullable=False),  # name, operator, value
+    Column("because", Text, nullable=False),
+    Column("person", String(255), nullable=False),
+    Column("conversation", String(255), nullable=False),  # where its end is told
+    Column("language", String(8), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("ended_by", String(255)),  # NULL = its time was over
+    Index(
+        "ix_silence_active",
+        "ends_at",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    sqlite_autoincrement=True,
 )
 
 batch = Table(
@@ -316,11 +396,19 @@ delivery = Table(
     Column("created_at", Moment, nullable=False),
     Column("done_at", Moment),
     Column("digest_id", Key),  # the delivery that names this one among others
+    Column("arrived_at", Moment),  # when it reached the phone, by the carrier's receipt
+    Column("ask_at", Moment),  # when the provider is asked what became of it; NULL = nothing to ask
     Index(
         "ix_delivery_digest",
         "digest_id",
         sqlite_where=text("digest_id IS NOT NULL"),
         postgresql_where=text("digest_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_delivery_ask",
+        "ask_at",
+        sqlite_where=text("ask_at IS NOT NULL"),
+        postgresql_where=text("ask_at IS NOT NULL"),
     ),
     Index(
         "ix_delivery_ready",
@@ -359,6 +447,13 @@ lane = Table(
     Column("calm_for", SmallInteger),  # the smallest priority that has to wait
     Column("cards", JSON),  # epoch milliseconds of the last cards that were sent ahead of a crowd
     Column("rules", JSON),  # rules that alerts were sent of, each with epoch milliseconds of the last time
+    Column("urgent", Boolean, nullable=False, default=False, server_default=false()),  # goes before other lanes
+    Index(
+        "ix_lane_urgent",
+        "next_at",
+        sqlite_where=text("urgent = 1 AND next_at IS NOT NULL"),
+        postgresql_where=text("urgent AND next_at IS NOT NULL"),
+    ),
     Index(
         "ix_lane_next",
         "next_at",
@@ -389,4 +484,46 @@ meter = Table(
     Column("used", Integer, nullable=False),
     Column("warned", SmallInteger, nullable=False),  # the highest percentage that was told to the admins
     PrimaryKeyConstraint("platform", "month"),
+)
+
+imported = Table(
+    "imported",
+    metadata,
+    Column("source", String(160), nullable=False),  # "cloudmonitor", "das:rm-uf6example000001"
+    Column("kind", String(8), nullable=False),  # contact, group
+    Column("name_key", String(256), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("contact_id", Key, ForeignKey("contact.id", ondelete="SET NULL"), index=True),
+    Column("group_id", Key, ForeignKey("contact_group.id", ondelete="SET NULL")),
+    Column("body", JSON, nullable=False),  # what it said when it was read last; addresses as digests and masked
+    Column("gone_at", Moment),  # since when it is not there any more
+    PrimaryKeyConstraint("source", "kind", "name_key"),
+)
+
+import_report = Table(
+    "import_report",
+    metadata,
+    Column("delivery_id", Key, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),  # sealed: the lines of the answer
+    Column("at", Moment, nullable=False),
+)
+
+reading = Table(
+    "reading",
+    metadata,
+    Column("key", String(200), primary_key=True),  # "cloudmonitor", "das:…", or "events:…" of an instance
+    Column("due_at", Moment),  # when it is read next; NULL = when somebody asks
+    Column("read_to", Moment),  # events up to then were taken in
+    Column("fails", Integer, nullable=False, default=0, server_default="0"),
+    Column("run", Key),  # the delivery whose import was applied last
+)
+
+undo_step = Table(
+    "undo_step",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("person", String(255), nullable=False, index=True),
+    Column("at", Moment, nullable=False),
+    Column("body", Text, nullable=False),  # sealed: the rows before and after the change
+    sqlite_autoincrement=True,
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from storage.database import Tx
 from storage.rows import record
@@ -14,6 +15,8 @@ from storage.schema import contact_group, source
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
+    """`mapping`: field of an alert -> where it stands in the bodies of this source; None: they are of its kind's form."""
+
     id: int
     name: str
     kind: str
@@ -21,11 +24,27 @@ class SourceRow:
     group_name: str | None
     created_by: str | None
     seen_at: datetime | None
+    mapping: dict[str, str] | None = None
 
 
 _QUERY = select(source, contact_group.c.name.label("group_name")).outerjoin(
     contact_group, contact_group.c.id == source.c.group_id
 )
+
+_REPORTING = (
+    update(source)
+    .where(source.c.id == bindparam("reporting"))
+    .values(seen_at=bindparam("now", type_=source.c.seen_at.type))
+    .returning(
+        source,
+        select(contact_group.c.name)
+        .where(contact_group.c.id == source.c.group_id)
+        .correlate(source)
+        .scalar_subquery()
+        .label("group_name"),
+    )
+)
+"""Made once: each commit of reports asks it, and making it takes longer than carrying it out."""
 
 
 def add(tx: Tx, name: str, name_key: str, kind: str, token: str, group_id: int, created_by: str, now: datetime) -> int:
@@ -52,12 +71,6 @@ def by_token(tx: Tx, token: str) -> SourceRow | None:
     return record(SourceRow, row) if row else None
 
 
-def has_token(tx: Tx, source_id: int, token: str) -> bool:
-    """Whether the token is the source's own, now."""
-    digest = tx.conn.execute(select(source.c.token_digest).where(source.c.id == source_id)).scalar()
-    return digest in tx.vault.digests("source", token)
-
-
 def by_id(tx: Tx, source_id: int) -> SourceRow | None:
     row = tx.conn.execute(_QUERY.where(source.c.id == source_id)).first()
     return record(SourceRow, row) if row else None
@@ -79,6 +92,13 @@ def page(tx: Tx, limit: int, offset: int) -> tuple[int, list[SourceRow]]:
     return count, [record(SourceRow, row) for row in rows]
 
 
+def of_kind(tx: Tx, kind: str) -> list[SourceRow]:
+    """All sources of that kind, oldest first."""
+    return [
+        record(SourceRow, row) for row in tx.conn.execute(_QUERY.where(source.c.kind == kind).order_by(source.c.id))
+    ]
+
+
 def rotate(tx: Tx, source_id: int, token: str) -> None:
     """The old token ends with this transaction."""
     digest = tx.vault.digest("source", token)
@@ -89,9 +109,20 @@ def retarget(tx: Tx, source_id: int, group_id: int) -> None:
     tx.conn.execute(update(source).where(source.c.id == source_id).values(group_id=group_id))
 
 
-def seen(tx: Tx, source_id: int, now: datetime) -> None:
-    """Notes that the source reports. The row stays locked, so that a source's reports are taken in one after the other."""
-    tx.conn.execute(update(source).where(source.c.id == source_id).values(seen_at=now))
+def set_mapping(tx: Tx, source_id: int, mapping: dict[str, str] | None) -> None:
+    """Reports that come in from now on are read so."""
+    tx.conn.execute(update(source).where(source.c.id == source_id).values(mapping=mapping))
+
+
+def reporting(tx: Tx, source_id: int, tokens: Collection[str], now: datetime) -> SourceRow | None:
+    """Notes that the source reports; None when it is gone, or when one of the tokens is not its own any more.
+
+    The row stays locked, so that a source's reports are taken in one after the other.
+    """
+    row = tx.conn.execute(_REPORTING, {"reporting": source_id, "now": now}).first()
+    if row is None or any(row.token_digest not in tx.vault.digests("source", token) for token in tokens):
+        return None
+    return record(SourceRow, row)
 
 
 def remove(tx: Tx, source_id: int) -> None:

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from bot import imports
 from bot.channels.contract import Channel, Kind, Message, Outside, Target
+from bot.imports import Cloud
 from bot.markup.plain import cut
 from bot.platforms.contract import Place, Platform, Speaker
-from handlers import cards, digests, examples, links, people_names
+from bot.refusals import NO_ANSWER, Refusal
+from handlers import cards, digests, examples, links
+from handlers.addresses import PHONE
 from handlers.budgets import Throttle
 from handlers.buttons import as_links
 from handlers.context import Rules
 from handlers.document import Button, Document, Link, from_json, localize
 from handlers.errors import DeliveryError
+from handlers.mentions import Mention, of_contact, wanted
 from handlers.model import Alert
-from handlers.outbox import CHAT
+from handlers.outbox import CHAT, VOICE, key_of
+from handlers.outcomes import OVER
+from handlers.templates import Occasion, TemplateFailed, applied, part_of
 from handlers.texts import LANGUAGES, Language, _
+from handlers.times import zone_named
 from handlers.verification import known_language
-from storage import alerts, contacts, deliveries, people
+from storage import alerts, contacts, deliveries, identities, people, receipts, templates
 from storage.contacts import MethodRow
 from storage.database import Database, Tx
 from storage.deliveries import DeliveryRow, Waiting
 from storage.schema import to_ms
+from storage.templates import FAILURE_MAX_CHARS, TemplateRow
+
+log = logging.getLogger(__name__)
 
 KINDS: Mapping[str, Kind] = {
     "alert": "alert",
@@ -39,18 +51,22 @@ UNSPEAKABLE = frozenset({"content", "unsafe"})
 PERSONAL = ("sms", "email")
 """Channels whose codes have limits of their own (see `handlers.verification`) and no share in the alerts' budget."""
 
-WITHOUT_LINKS = ("sms", "arms")
+WITHOUT_LINKS = ("sms", "voice", "arms")
 """Channels that send facts and no text of ours."""
 
+NOBODY_TO_CALL = Refusal(OVER, _("nobody has to be called any more"))
+"""The alert is over, or somebody has it."""
 
-def key_of(row: DeliveryRow) -> str:
-    """The same for every try of a delivery, and never that of another one, also after the database was made anew."""
-    return f"cb-{row.id}-{to_ms(row.created_at):x}"
+ROOMY = ("email", "arms")
+"""Channels in which long values bother nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Knows every way out. `credentials` are what each platform needs to speak; those that are not set up are absent."""
+    """Knows every way out. `credentials` are what each platform needs to speak; those that are not set up are absent.
+
+    `cloud` is where imports are read from.
+    """
 
     database: Database
     rules: Rules
@@ -58,6 +74,7 @@ class Sender:
     channels: Mapping[str, Channel]
     platforms: Mapping[str, Platform]
     credentials: Mapping[str, object]
+    cloud: Cloud | None = None
 
     def budgets(self, row: DeliveryRow) -> tuple[Throttle, ...]:
         """What may be sent where this row goes."""
@@ -65,9 +82,25 @@ class Sender:
             payload = row.payload or {}
             platform = self.platforms.get((payload.get("conversation") or payload.get("person", "")).partition(":")[0])
             return platform.budgets if platform else ()
-        if row.kind == "code" and row.channel in PERSONAL:
+        if row.kind == "import" or (row.kind == "code" and row.channel in PERSONAL):
             return ()
         return self.channels[row.channel].budgets
+
+    def needless(self, row: DeliveryRow) -> DeliveryError | None:
+        """Why the message does not have to be sent any more, for those that would use up a scarce slot."""
+        if row.channel != VOICE:
+            return None
+        with self.database.read() as tx:
+            return None if self._still_calls(tx, row) else NOBODY_TO_CALL.error()
+
+    def _still_calls(self, tx: Tx, row: DeliveryRow) -> bool:
+        """Whether an alert that somebody is to be called for is still open and nobody's; True for all that is no call."""
+        if row.channel != VOICE:
+            return True
+        if row.kind == "digest":
+            return receipts.calls_wanted(tx, row.id)
+        stored = alerts.by_id(tx, row.alert_id or 0) if row.kind == "alert" else None
+        return stored is None or (stored.status == "firing" and stored.acked_by is None)
 
     def merges(self, row: DeliveryRow) -> bool:
         """Whether this is one that a digest could name instead."""
@@ -138,6 +171,8 @@ class Sender:
 
     def send(self, row: DeliveryRow, now: datetime) -> str:
         """The platform's reference of what it took. Raises DeliveryError."""
+        if row.kind == "import" and self.cloud is not None:
+            return imports.carry_out(row, self.cloud, self.database, self.rules, now)
         return self._say(row, now) if row.channel == CHAT else self._deliver(row, now)
 
     def _say(self, row: DeliveryRow, now: datetime) -> str:
@@ -180,6 +215,7 @@ class Sender:
                 ),
                 permanent=True,
             )
+        broken: list[tuple[TemplateRow, str]] = []
         with self.database.read() as tx:
             method = contacts.method_by_id(tx, row.method_id) if row.method_id is not None else None
             if method is None:
@@ -188,42 +224,65 @@ class Sender:
                 raise DeliveryError(
                     "disabled", _("The address is disabled; it has to be verified again."), permanent=True
                 )
-            message = self._message(tx, row, method, now)
+            message = self._message(tx, row, method, now, broken)
+        self._note(broken, now)
         return channel.send(message, Target(method.address, method.secret), self.outside).reference
 
+    def _note(self, broken: Sequence[tuple[TemplateRow, str]], now: datetime) -> None:
+        """Tells the log, and who looks at a template, why the standard card went out instead; once for each reason."""
+        for template, why in broken:
+            if template.failure != why[:FAILURE_MAX_CHARS]:
+                log.warning(
+                    "the %s template of source %d cannot be filled in: %s", template.part, template.source_id, why
+                )
+                with self.database.write() as tx:
+                    templates.failed(tx, template, why, now)
+
     def _language(self, tx: Tx, method: MethodRow) -> Language:
-        """Of the conversation a robot was proven in, else the one last used by who verified the address."""
+        """The contact's wish, else that of the conversation a robot was proven in, else of who verified the address."""
+        contact = contacts.by_id(tx, method.contact_id)
+        return cards.language_of(contact, self._language_heard(tx, method))
+
+    def _language_heard(self, tx: Tx, method: MethodRow) -> Language:
         place = people.conversation_by_id(tx, method.conversation) if method.conversation else None
         if place is not None and place.language in LANGUAGES:
             return "en" if place.language == "en" else "zh"
         person = people.by_id(tx, method.verified_by) if method.verified_by else None
         return known_language(person, self.rules.language)
 
-    def _message(self, tx: Tx, row: DeliveryRow, method: MethodRow, now: datetime) -> Message:
+    def _message(
+        self, tx: Tx, row: DeliveryRow, method: MethodRow, now: datetime, broken: list[tuple[TemplateRow, str]]
+    ) -> Message:
+        """The message as it is owed now; templates that cannot be filled in are added to `broken`."""
+        if not self._still_calls(tx, row):
+            raise NOBODY_TO_CALL.error()
         payload = row.payload or {}
         language: Language = self.rules.language
         alert: Alert | None = None
         thread = ""
+        mention: Mention | None = None
         if row.kind == "alert":
             stored = alerts.by_id(tx, row.alert_id or 0)
             if stored is None:
                 raise DeliveryError("gone", _("The alert was removed meanwhile."), permanent=True)
             alert = cards.reported(stored, row.alert_status, row.alert_severity)
             language = self._language(tx, method)
-            acked_by = people_names.shown(tx, stored.acked_by) if stored.acked_by else None
-            document = localize(
-                cards.alert_document(
-                    alert,
-                    stored.id,
-                    source=stored.source_name,
-                    group=row.group_name,
-                    zone=self.rules.zone,
-                    acked_by=acked_by,
-                ),
-                language,
+            acked = stored.acked_by is not None
+            contact = contacts.by_id(tx, method.contact_id)
+            about = Occasion(
+                alert,
+                stored.id,
+                source=stored.source_name,
+                group=row.group_name,
+                zone=zone_named(contact.timezone if contact else None, self.rules.zone),
+                language=language,
+                history=cards.history_of(tx, stored),
             )
-            if row.channel not in WITHOUT_LINKS and alert.status == "firing":
-                actions = self._actions(tx, row, method, stored.id, acked=acked_by is not None, language=language)
+            document = self._card(tx, row, stored.source_id, about, broken)
+            if contact is not None and wanted(contact.mention, alert, acknowledged=acked):
+                mention = self._mention(tx, method)
+            if row.channel not in WITHOUT_LINKS and alert.status == "firing" and not alert.post:
+                actions = self._actions(tx, row, method, stored.id, acked=acked, language=language)
                 document = replace(document, links=(*actions, *document.links))
             thread = f"alert-{stored.id}-{to_ms(stored.first_at):x}"
         elif row.kind == "digest":
@@ -248,7 +307,43 @@ class Sender:
             code=str(payload.get("code", "")),
             thread=thread,
             plain=row.plain,
+            again=row.begun_at is not None or row.reason == NO_ANSWER,
+            mention=mention,
+            post=alert.post.body if alert and alert.post and alert.post.platform == row.channel else None,
         )
+
+    def _card(
+        self,
+        tx: Tx,
+        row: DeliveryRow,
+        source_id: int | None,
+        about: Occasion,
+        broken: list[tuple[TemplateRow, str]],
+    ) -> Document:
+        """The alert's card in the reader's language, with what the templates of its source say instead."""
+        document = cards.alert_document(
+            about.alert,
+            about.number,
+            source=about.source,
+            group=about.group,
+            zone=about.zone,
+            history=about.history,
+            shorten=None if row.channel in ROOMY else cut,
+        )
+        for template in templates.of_source(tx, source_id) if source_id is not None else ():
+            try:
+                document = applied(document, part_of(template.part), template.body, about)
+            except TemplateFailed as error:
+                broken.append((template, str(error)))
+        return localize(document, about.language)
+
+    def _mention(self, tx: Tx, method: MethodRow) -> Mention | None:
+        """How the platform of this address calls its contact."""
+        people_of = contacts.owner(tx, method.contact_id)
+        everywhere = [one for person in people_of for one in identities.of(tx, person)]
+        own = contacts.methods(tx, [method.contact_id])
+        phones = [one.address for one in own if one.channel == PHONE and one.state == "active"]
+        return of_contact(method.channel, method.address, list(dict.fromkeys(everywhere)), phones)
 
     def _actions(
         self, tx: Tx, row: DeliveryRow, method: MethodRow, number: int, *, acked: bool, language: Language
@@ -259,5 +354,6 @@ class Sender:
         """
         take = () if acked else (Button(_("Acknowledge"), examples.ack(number), anyone=True, nonce=f"{key_of(row)}-a"),)
         over = Button(_("Resolve"), examples.resolve(number), anyone=True, nonce=f"{key_of(row)}-r")
-        buttons = localize(Document("", buttons=(*take, over)), language).buttons
+        quiet = Button(_("Silence 2 h"), examples.silence(number), anyone=True, nonce=f"{key_of(row)}-s")
+        buttons = localize(Document("", buttons=(*take, over, quiet)), language).buttons
         return as_links(tx.vault, self.rules, buttons, "", links.of_method(method.id), row.created_at)

@@ -10,16 +10,17 @@ from __future__ import annotations
 import logging
 import os
 import random
+import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from bot.delivery.compose import Sender
 from bot.metrics import Heartbeats, Metrics
-from handlers import digests, meters, outbox, outcomes, retries
+from handlers import digests, due, meters, outbox, outcomes, retries
 from handlers.budgets import Throttle, kept, next_slot, past
 from handlers.context import Rules
 from handlers.digests import Merge, Send, Traffic, Wait
@@ -27,18 +28,27 @@ from handlers.errors import DeliveryError
 from handlers.retries import DeadLetter, RetryLater, Simplify
 from handlers.texts import _, from_json, to_json
 from handlers.times import local
-from storage import alerts, codes, deliveries
-from storage.database import Database
+from storage import alerts, bodies, codes, deliveries, forget, silences
+from storage.database import Database, Tx, is_unavailable
 from storage.deliveries import DeliveryRow, LaneRow, Waiting
 from storage.schema import from_ms, to_ms
 
 log = logging.getLogger(__name__)
 
-SENDERS = 16
+SENDERS = 24
 """Lanes worked on at once; a slow platform holds its own lanes only."""
 
-LEASE = timedelta(seconds=30)
-"""Longer than the longest send; renewed before each message."""
+KEPT_FREE = 4
+"""One of so many senders works on nothing but urgent messages, to addresses at which the last one arrived."""
+
+LEASE = timedelta(seconds=20)
+"""How soon others take over what a process that died was working on. Renewed before each message, and while it is sent."""
+
+RENEW_S = 5.0
+"""How often the leases of what is being sent are renewed."""
+
+AGAIN_S = 0.25
+"""How soon the end of a send is written again, when the database could not take it."""
 
 MOST_A_VISIT = 20
 """Messages sent before a lane goes back to the end of the line."""
@@ -83,6 +93,7 @@ class Worker:
         chance: Callable[[], float] = random.random,
         senders: int = SENDERS,
         alone: bool = False,
+        poll_s: float = POLL_S,
     ) -> None:
         """`alone`: no other process works on this database, so leases left by a crash can be ended at once."""
         self._database = database
@@ -92,15 +103,18 @@ class Worker:
         self._metrics = metrics
         self._heartbeats = heartbeats
         self._chance = chance
-        self._slots = threading.Semaphore(senders)
+        self._senders = senders
+        self._poll_s = poll_s
         self._held: set[str] = set()
         self._holding = threading.Lock()
         self._pool = ThreadPoolExecutor(senders, thread_name_prefix="sender")
         self._alone = alone
-        self._me = f"{socket.gethostname()[:40]}:{os.getpid()}"
+        # Not the same after a restart: what this name holds, this worker works on.
+        self._me = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
         self._news = threading.Condition()
         self._woken = False
         self._stopping = False
+        self._stopped = threading.Event()
         self._stumbled = False
         self._thread: threading.Thread | None = None
         self._last = self._started_at = clock()
@@ -123,6 +137,7 @@ class Worker:
         with self._news:
             self._stopping = True
             self._news.notify()
+        self._stopped.set()
         if self._thread:
             self._thread.join(timeout_s)
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -131,7 +146,7 @@ class Worker:
         self._heartbeats.forget("worker")
 
     def _run(self) -> None:
-        sweep_at = tidy_at = 0.0
+        sweep_at = tidy_at = renew_at = 0.0
         if self._alone:
             self._guarded(self._free_all)
         while not self._stopping:
@@ -140,12 +155,15 @@ class Worker:
             if ticks >= sweep_at:
                 self._guarded(self._sweep)
                 sweep_at = ticks + SWEEP_S
+            if ticks >= renew_at:
+                self._guarded(self.renew)
+                renew_at = ticks + RENEW_S
             if ticks >= tidy_at:
                 self._guarded(self._tidy)
                 tidy_at = ticks + TIDY_S
             self._stumbled = False
             if not self._guarded(self._claim_one):
-                pause_s = POLL_S if self._stumbled else self._pause_s()
+                pause_s = self._poll_s if self._stumbled else self._pause_s()
                 with self._news:
                     if not self._woken and not self._stopping:
                         self._news.wait(pause_s)
@@ -161,15 +179,29 @@ class Worker:
             return False
 
     def _pause_s(self) -> float:
+        held = self._lanes_held()
+        if len(held) >= self._senders:
+            return self._poll_s
         try:
             with self._database.read() as tx:
-                due = deliveries.next_due(tx, self._lanes_held())
+                if self._crowded(held):
+                    soonest = deliveries.next_urgent(tx, held, only_well=True)
+                else:
+                    soonest = deliveries.next_due(tx, held)
         except Exception:
             log.exception("the delivery worker cannot read the database")
-            return POLL_S
-        if due is None:
-            return POLL_S
-        return min(POLL_S, max(SPIN_S, (due - self._clock()).total_seconds()))
+            return self._poll_s
+        if soonest is None:
+            return self._poll_s
+        return min(self._poll_s, max(SPIN_S, (soonest - self._clock()).total_seconds()))
+
+    def renew(self) -> bool:
+        """Keeps what is being sent ours, however long it takes. Alone nobody else could take it."""
+        held = self._lanes_held()
+        if held and not self._alone:
+            with self._database.write(lasting=False) as tx:
+                deliveries.renew(tx, held, self._me, self._clock() + LEASE)
+        return True
 
     def _free_all(self) -> bool:
         with self._database.write() as tx:
@@ -186,6 +218,8 @@ class Worker:
             woken = outcomes.report_overdue(tx, now)
             deliveries.wake(tx, woken, now)
         self._last = now
+        with self._database.write() as tx:  # by itself: whatever it meets, what is owed is looked after
+            deliveries.wake(tx, due.run(tx, self._rules, now), now)
         return True
 
     def _tidy(self) -> bool:
@@ -193,7 +227,10 @@ class Worker:
         with self._database.write() as tx:
             deliveries.purge(tx, now - timedelta(days=1), now - KEPT)
             deliveries.purge_batches(tx, now - timedelta(days=1))
+            forget.sweep(tx)
             alerts.purge(tx, now - KEPT)
+            silences.purge(tx, now - KEPT)
+            bodies.purge(tx, now - bodies.KEPT)
             codes.forget(tx, now - timedelta(days=2))
         return True
 
@@ -202,28 +239,30 @@ class Worker:
             return frozenset(self._held)
 
     def _claim_one(self) -> bool:
-        """Claims one lane and hands it to a sender; False when none is due or every sender is busy."""
-        if not self._slots.acquire(timeout=POLL_S):
+        """Claims one lane and hands it to a sender; False when none is due, or no sender is free for those that are."""
+        held = self._lanes_held()
+        if len(held) >= self._senders:
             return False
-        handed_over = False
-        try:
-            with self._database.read() as tx:
-                due = deliveries.next_due(tx, self._lanes_held())
-            now = self._clock()
-            if due is None or due > now:
-                return False
-            with self._database.write() as tx:
-                lane = deliveries.claim(tx, self._me, now, LEASE, self._lanes_held())
-            if lane is None:
-                return False
-            with self._holding:
-                self._held.add(lane.key)
-            self._pool.submit(self._visit, lane)
-            handed_over = True
-            return True
-        finally:
-            if not handed_over:
-                self._slots.release()
+        crowded = self._crowded(held)
+        with self._database.read() as tx:
+            urgent = deliveries.next_urgent(tx, held, only_well=crowded)
+            any_ = None if crowded else deliveries.next_due(tx, held)
+        now = self._clock()
+        for soonest, first in ((urgent, True), (any_, False)):
+            if soonest is None or soonest > now:
+                continue
+            with self._database.write(lasting=False) as tx:
+                lane = deliveries.claim(tx, self._me, now, LEASE, held, urgent=first, only_well=crowded)
+            if lane is not None:
+                with self._holding:
+                    self._held.add(lane.key)
+                self._pool.submit(self._visit, lane)
+                return True
+        return False
+
+    def _crowded(self, held: Collection[str]) -> bool:
+        """Whether the senders that are left are kept for what is urgent."""
+        return self._senders - len(held) <= self._senders // KEPT_FREE
 
     def _visit(self, lane: LaneRow) -> None:
         visit = Visit(
@@ -235,6 +274,7 @@ class Worker:
             self._metrics,
             self._chance,
             settled_at=self._started_at + SETTLING,
+            pause=lambda: not self._stopped.wait(AGAIN_S),
         )
         try:
             while visit.sent_now < MOST_A_VISIT and not self._stopping and visit.step():
@@ -246,7 +286,6 @@ class Worker:
             self._guarded(visit.release)
             with self._holding:
                 self._held.discard(lane.key)
-            self._slots.release()
             self.wake()
 
 
@@ -264,7 +303,10 @@ class Visit:
         chance: Callable[[], float],
         *,
         settled_at: datetime,
+        pause: Callable[[], bool],
     ) -> None:
+        """`pause`: waits a little; False when there is no time left to wait."""
+        self._pause = pause
         self._database = database
         self._rules = rules
         self._sender = sender
@@ -282,6 +324,8 @@ class Visit:
         self._inflow = 0
         self._fails = lane.fails
         self._budgets: tuple[Throttle, ...] = ()
+        self._chosen: tuple[Waiting, bool] | None = None
+        self._released = False
         self.sent_now = 0
 
     def step(self) -> bool:
@@ -296,11 +340,12 @@ class Visit:
         if row.expires_at <= now:
             self._give_up(row, _too_late(row), "expired")
             return True
+        held_back = held_back or self._sender.needless(row)
         if held_back is not None:
             self._give_up(row, held_back, held_back.reason)
             return True
         if row.begun_at is not None and now < self._settled_at:
-            with self._database.write() as tx:
+            with self._database.write(lasting=False) as tx:
                 deliveries.settle(tx, row.id, due_at=self._settled_at, begun_at=row.begun_at)
             return True
         self._budgets = self._sender.budgets(row)
@@ -318,7 +363,7 @@ class Visit:
     def _start(self, row: DeliveryRow, now: datetime) -> bool:
         """Reserves a slot for the message and sends it."""
         reserved = self._reserved(now)
-        with self._database.write() as tx:
+        with self._database.write(lasting=False) as tx:
             if not deliveries.starting(tx, row.id, self._lane.key, self._lane.token, reserved, now, now + LEASE):
                 return False
         return self._send(row, now)
@@ -372,13 +417,8 @@ class Visit:
                 row = deliveries.by_id(tx, chosen.id)
         if row is None:
             return True
-        tried = self.sent_now
-        going_on = self._start(row, now)
-        if self.sent_now > tried:
-            self._told = digests.remembered(self._told, [chosen], to_ms(now))
-            if ahead:
-                self._cards = [*self._cards, self._window[-1]][-len(self._window) :]
-        return going_on
+        self._chosen = (chosen, ahead)
+        return self._start(row, now)
 
     def _merge(
         self, head: DeliveryRow, waiting: list[Waiting], full_before: datetime, traffic: Traffic, now: datetime
@@ -397,7 +437,7 @@ class Visit:
             return self._calm(head, min(full_before, now + timedelta(milliseconds=traffic.share.pace_ms)))
         owed = outbox.digest(head, named, key=f"{self._lane.token}:{to_ms(now)}", now=now)
         reserved = self._reserved(now)
-        with self._database.write() as tx:
+        with self._database.write(lasting=False) as tx:
             if not deliveries.reserve(tx, self._lane.key, self._lane.token, reserved, now + LEASE):
                 return False
             digest_id = deliveries.merge(tx, owed, [one.id for one in named])
@@ -413,7 +453,7 @@ class Visit:
         if row.say is None and until - self._clock() > WORTH_SAYING:
             time = local(until, self._rules.zone)
             why = _("the limit of this address is reached; it goes on at {time}", time=time)
-            with self._database.write() as tx:
+            with self._database.write(lasting=False) as tx:
                 deliveries.settle(tx, row.id, say=to_json(why), begun_at=row.begun_at)
 
     def _send(self, row: DeliveryRow, now: datetime) -> bool:
@@ -436,31 +476,70 @@ class Visit:
         # A send counts from when the answer came: the platform's clock cannot have seen it later.
         self._window = kept([*self._window, to_ms(self._clock())], self._budgets)
         self.sent_now += 1
+        if self._chosen is not None:
+            chosen, ahead = self._chosen
+            self._chosen = None
+            self._told = digests.remembered(self._told, [chosen], to_ms(now))
+            if ahead:
+                self._cards = [*self._cards, self._window[-1]][-len(self._window) :]
         if error is None:
             self._took(row, receipt, took_ms)
-            return True
+            return not self._released
         return self._failed(row, error, took_ms)
 
     def _took(self, row: DeliveryRow, receipt: str, took_ms: int) -> None:
         now = self._clock()
+        self._fails = 0
         since = [row.created_at] if row.kind == "alert" else []
+
+        def write(tx: Tx) -> None:
+            nonlocal since
+            if row.kind == "digest":
+                since = [one.created_at for one in deliveries.merged(tx, row.id)]
+            woken = outcomes.sent(tx, row, receipt, self._rules, now)
+            deliveries.tried(tx, row.id, now, "sent", "", took_ms)
+            deliveries.wake(tx, woken, now)
+            # Most lanes have one message. Not together with other lanes' locks: two visits could wait for each other.
+            if not woken and not deliveries.ready(tx, self._lane.key, now, 1):
+                self._give_back(tx)
+                self._released = True
+
+        def write_least(tx: Tx) -> None:
+            self._released = False
+            deliveries.settle(tx, row.id, state="sent", done_at=now, receipt=receipt[:255], reason="", say=None)
+            deliveries.settle_merged(tx, row.id, state="sent", done_at=now, reason="", say=None)
+
         try:
-            with self._database.write() as tx:
-                if row.kind == "digest":
-                    since = [one.created_at for one in deliveries.merged(tx, row.id)]
-                woken = outcomes.sent(tx, row, receipt, self._rules, now)
-                deliveries.tried(tx, row.id, now, "sent", "", took_ms)
-                deliveries.wake(tx, woken, now)
+            self._settle(row, write)
         except Exception:
             # Whatever was to follow from it: the platform took the message, and must not get it again and again.
             log.exception("what follows from a sent message could not be written", extra={"delivery": row.id})
-            with self._database.write() as tx:
-                deliveries.settle(tx, row.id, state="sent", done_at=now, receipt=receipt[:255], reason="", say=None)
-                deliveries.settle_merged(tx, row.id, state="sent", done_at=now, reason="", say=None)
-        self._fails = 0
+            self._settle(row, write_least)
         self._metrics.deliveries.labels(row.channel, "sent").inc()
         for moment in since:
             self._metrics.delivery_seconds.observe(max(0.0, (now - moment).total_seconds()))
+
+    def _settle(self, row: DeliveryRow, write: Callable[[Tx], None]) -> None:
+        """Writes what became of a message, again and again where the database cannot take it just now.
+
+        A message whose end was never written is sent once more. Meanwhile the lane sends nothing, and when its lease has
+        run out somebody else will have taken it.
+        """
+        end = time.monotonic() + LEASE.total_seconds()
+        again = False
+        while True:
+            try:
+                with self._database.write() as tx:
+                    # The commit that seemed to fail may have been one.
+                    known = deliveries.by_id(tx, row.id) if again else row
+                    if known is not None and known.state == "ready":
+                        write(tx)
+                return
+            except Exception as error:
+                if not is_unavailable(error) or time.monotonic() >= end or not self._pause():
+                    raise
+                log.warning("the end of a send could not be written yet", extra={"delivery": row.id})
+                again = True
 
     def _failed(self, row: DeliveryRow, error: DeliveryError, took_ms: int) -> bool:
         now = self._clock()
@@ -506,9 +585,13 @@ class Visit:
     def _again(
         self, row: DeliveryRow, error: DeliveryError, outcome: str, took_ms: int, *, due_at: datetime, plain: bool
     ) -> None:
-        with self._database.write() as tx:
-            deliveries.tried(tx, row.id, self._clock(), outcome, error.reason, took_ms)
+        now = self._clock()
+
+        def write(tx: Tx) -> None:
+            deliveries.tried(tx, row.id, now, outcome, error.reason, took_ms)
             deliveries.settle(tx, row.id, due_at=due_at, plain=plain, reason=error.reason[:64], say=to_json(error.say))
+
+        self._settle(row, write)
 
     def _dissolve(self, row: DeliveryRow, error: DeliveryError, outcome: str, took_ms: int) -> None:
         now = self._clock()
@@ -520,11 +603,17 @@ class Visit:
         self, row: DeliveryRow, error: DeliveryError, reason: str, *, outcome: str = "", took_ms: int = 0
     ) -> None:
         now = self._clock()
-        with self._database.write() as tx:
+
+        def write(tx: Tx) -> None:
             if outcome:
                 deliveries.tried(tx, row.id, now, outcome, error.reason, took_ms)
             woken = outcomes.given_up(tx, row, error, reason, self._rules, now)
             deliveries.wake(tx, woken, now)
+
+        self._settle(row, write)
+        if reason == outcomes.OVER:
+            self._metrics.deliveries.labels(row.channel, "cancelled").inc()
+            return
         self._metrics.deliveries.labels(row.channel, "dead").inc()
         log.warning("a message was given up", extra={"delivery": row.id, "channel": row.channel, "reason": reason})
 
@@ -533,21 +622,25 @@ class Visit:
         self._open_at = self._clock() + STUMBLE
 
     def release(self) -> bool:
-        with self._database.write() as tx:
-            deliveries.release(
-                tx,
-                self._lane.key,
-                self._lane.token,
-                self._clock(),
-                open_at=self._open_at,
-                fails=self._fails,
-                sent=self._window,
-                calm_at=self._calm_at,
-                calm_for=self._calm_for,
-                cards=self._cards,
-                rules=self._told,
-            )
+        if not self._released:
+            with self._database.write(lasting=False) as tx:
+                self._give_back(tx)
         return True
+
+    def _give_back(self, tx: Tx) -> None:
+        deliveries.release(
+            tx,
+            self._lane.key,
+            self._lane.token,
+            self._clock(),
+            open_at=self._open_at,
+            fails=self._fails,
+            sent=self._window,
+            calm_at=self._calm_at,
+            calm_for=self._calm_for,
+            cards=self._cards,
+            rules=self._told,
+        )
 
 
 def _too_late(row: DeliveryRow) -> DeliveryError:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
-from sqlalchemy import select, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy import make_url, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from storage import contacts, database, sources
-from storage.database import Database, DatabaseBusy, is_unavailable
+from storage.database import Database, DatabaseBusy, NotConfirmed, Tx, is_unavailable
 from storage.schema import contact
+from storage.session import connect_args
 from storage.vault import WrongKey
+from tests import postgres
 from tests.storage import seed
 from tests.storage.seed import NOW
 
@@ -196,3 +202,93 @@ def test_the_command_migrates_the_database_at_the_url_beside_a_running_service(d
         running.check_key()
     finally:
         running.close()
+
+
+def test_of_several_hosts_the_one_that_can_be_written_to_is_used_also_after_every_connection_was_lost(
+    postgres_url: str,
+) -> None:
+    server = urlsplit(postgres_url)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # a host on which nobody listens
+        hosts = f"host=127.0.0.1:{closed.getsockname()[1]}&host=127.0.0.1:{server.port}"
+        url = f"postgresql+psycopg://{server.username}@{server.path}?{hosts}&target_session_attrs=read-write"
+        with seed.opened(url) as db:
+            with db.write() as tx:
+                seed.contact(tx)
+                settings = tx.conn.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one()
+            assert settings == "5s"
+            with psycopg.connect(re.sub(r"\+psycopg", "", postgres_url)) as admin:
+                admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            with db.write() as tx:
+                seed.contact(tx)
+            session = db.session()
+            assert session.hold("line")
+            session.close()
+
+
+def test_a_hint_waits_neither_for_the_disk_nor_long_for_others(database: Database) -> None:
+    def patience(tx: Tx) -> str:
+        return "" if tx.sqlite else str(tx.conn.execute(text("SHOW lock_timeout")).scalar_one())
+
+    with database.write(hint=True) as tx:
+        seed.contact(tx)
+        hinted = patience(tx)
+    with database.write() as tx:
+        assert len(contacts.names(tx)) == 1
+        assert (hinted, patience(tx)) == (("", "") if tx.sqlite else ("2s", "0"))
+
+
+def test_options_in_the_url_are_kept_beside_ours() -> None:
+    own = connect_args(make_url("postgresql+psycopg://u@h/d?connect_timeout=2&options=-c%20lock_timeout%3D7s"))
+    assert own["options"].endswith("-c tcp_user_timeout=10000 -c lock_timeout=7s")
+    assert "connect_timeout" not in own
+
+
+def test_a_server_that_became_a_standby_is_unavailable_and_left_for_the_primary(postgres_url: str) -> None:
+    with seed.opened(postgres_url) as db:
+        with db.write() as tx:
+            before = tx.conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with pytest.raises(DBAPIError) as caught, db.write() as tx:
+            tx.conn.execute(text("SET TRANSACTION READ ONLY; DELETE FROM contact"))  # as all are on a standby
+        assert is_unavailable(caught.value)
+        with db.write() as tx:
+            assert tx.conn.execute(text("SELECT pg_backend_pid()")).scalar_one() != before
+
+
+def test_a_commit_that_did_not_reach_the_synchronous_standby_is_not_confirmed(
+    postgres_server: postgres.Server, postgres_url: str
+) -> None:
+    """PostgreSQL commits, warns, and reports success: whoever gave up the wait (a person, a time-out) decided that."""
+    if postgres_server.process is None:
+        pytest.skip("the server of TEST_PG_URL is not ours to configure")
+    with psycopg.connect(postgres_server.url, autocommit=True) as admin:
+        name = urlsplit(postgres_url).path.lstrip("/")
+        with seed.opened(postgres_url):  # its tables are there before anybody has to wait
+            admin.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = on'.encode())
+            admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+            admin.execute("SELECT pg_reload_conf()")
+            try:
+                waiting = Database(postgres_url, "key")
+                with ThreadPoolExecutor(1) as pool:
+                    wrote = pool.submit(_write_a_contact, waiting)
+                    while not wrote.done():
+                        admin.execute(
+                            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+                        )
+                    with pytest.raises(NotConfirmed) as caught:
+                        wrote.result()
+            finally:
+                admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+                admin.execute("SELECT pg_reload_conf()")
+            assert is_unavailable(caught.value)
+            with waiting.write() as tx:  # on the same connection, which is in order again
+                assert len(tx.conn.execute(select(contact)).all()) == 1
+            waiting.close()
+
+
+def _write_a_contact(db: Database) -> None:
+    with db.write() as tx:
+        seed.contact(tx)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
+from sqlalchemy import select
+
 from storage import inbound
-from storage.database import Database
+from storage.database import Database, Tx
+from storage.schema import inbound as inbound_table
 from tests.storage.seed import NOW
 
 
@@ -21,3 +26,29 @@ def test_a_message_is_known_by_its_own_id_and_by_that_of_its_delivery(database: 
             texts.append(waiting.body["text"])
             inbound.handled(tx, waiting.id)
     assert texts == ["a", "c", "d"]
+
+
+def test_what_one_person_writes_is_handled_in_order_also_by_two_processes(postgres_database: Database) -> None:
+    db = postgres_database
+    with db.write() as tx:
+        for number, sender in enumerate(("lin", "lin", "wang", "", "")):
+            assert inbound.take_in(tx, "lark", f"om_{number}", {"text": f"{number}"}, NOW, sender=sender)
+        assert "lin" not in str(tx.conn.execute(select(inbound_table)).all()), "who it was is kept as a digest"
+
+    def taken(tx: Tx) -> str | None:
+        waiting = inbound.next_waiting(tx)
+        if waiting is not None:
+            inbound.handled(tx, waiting.id)
+        return waiting.body["text"] if waiting else None
+
+    with db.write() as one, ExitStack() as others:
+        assert taken(one) == "0"
+        # A write within a write is refused in one thread; what is at work here stands for another process.
+        found = []
+        for _ in range(4):
+            other = Tx(others.enter_context(db._writer.begin()), db.vault)
+            found.append(taken(other))
+        assert found == ["2", "3", "4", None], "those who have no name wait for nobody"
+    with db.write() as tx:
+        assert taken(tx) == "1"
+        assert taken(tx) is None

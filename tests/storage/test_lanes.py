@@ -494,3 +494,86 @@ def test_what_a_lane_remembers_of_its_crowds_is_given_to_the_next_holder(databas
     second = claim(database)
     assert second is not None
     assert (second.sent, second.cards, second.rules) == ([1, 2], [2], {"ab": 1})
+
+
+def claimed(database: Database, now: datetime, *, urgent: bool = False, only_well: bool = False) -> str | None:
+    with database.write() as tx:
+        row = deliveries.claim(tx, "me", now, LEASE, urgent=urgent, only_well=only_well)
+    return row.key if row else None
+
+
+def test_a_lane_with_something_urgent_is_claimed_before_a_hundred_that_are_due_longer(database: Database) -> None:
+    crowd = [f"sms:{n}" for n in range(100)]
+    with database.write() as tx:
+        for key in crowd:
+            owe(tx, key, priority=outbox.OTHER)
+        owe(tx, "sms:critical", priority=outbox.CRITICAL, due_at=NOW + SOON)
+        deliveries.wake(tx, crowd, NOW)
+        deliveries.wake(tx, ["sms:critical"], NOW + SOON)
+        assert deliveries.next_urgent(tx) == NOW + SOON
+        assert deliveries.next_urgent(tx, ["sms:critical"]) is None
+    assert claimed(database, NOW, urgent=True) is None
+    assert claimed(database, NOW + SOON, urgent=True) == "sms:critical"
+    assert claimed(database, NOW + SOON, urgent=True) is None
+    assert claimed(database, NOW + SOON) in crowd
+
+
+def test_a_lane_that_waits_for_a_sender_becomes_urgent_with_what_comes(database: Database) -> None:
+    with database.write() as tx:
+        for key in ("sms:a", "sms:b"):
+            owe(tx, key)
+        deliveries.wake(tx, ["sms:a", "sms:b"], NOW)
+        owe(tx, "sms:b", priority=outbox.CODE, due_at=NOW + SOON)
+        deliveries.wake(tx, ["sms:a", "sms:b"], NOW + SOON)
+    assert next_at(database, "sms:b") == NOW, "it keeps its place among the others"
+    assert claimed(database, NOW + SOON, urgent=True) == "sms:b"
+    assert claimed(database, NOW + SOON, urgent=True) is None
+
+
+@pytest.mark.parametrize(
+    ("priority", "due", "urgent"),
+    [
+        (outbox.CRITICAL, NOW + SOON, True),
+        (outbox.CRITICAL, NOW + 2 * SOON, False),
+        (outbox.OTHER, NOW + SOON, False),
+    ],
+    ids=["by when it is due", "later than another", "nothing of the kind"],
+)
+def test_a_lane_is_given_back_urgent_when_an_urgent_message_is_next(
+    database: Database, priority: int, due: datetime, urgent: bool
+) -> None:
+    with database.write() as tx:
+        owe(tx, "sms:a", due_at=NOW + SOON)
+        owe(tx, "sms:a", priority=priority, due_at=due)
+        deliveries.wake(tx, ["sms:a"], NOW)
+    held = claim(database)
+    assert held is not None
+    release(database, held, NOW)
+    assert (claimed(database, NOW + SOON, urgent=True) is not None) == urgent
+
+
+def test_the_kept_senders_leave_out_a_lane_whose_last_message_failed(database: Database) -> None:
+    with database.write() as tx:
+        owe(tx, "sms:a", priority=outbox.CRITICAL)
+        deliveries.wake(tx, ["sms:a"], NOW)
+    held = claim(database)
+    assert held is not None
+    with database.write() as tx:
+        deliveries.release(tx, held.key, held.token, NOW, open_at=None, fails=1, sent=[])
+        assert deliveries.next_urgent(tx) == NOW
+        assert deliveries.next_urgent(tx, only_well=True) is None
+    assert claimed(database, NOW, urgent=True, only_well=True) is None
+    assert claimed(database, NOW, urgent=True) == "sms:a"
+
+
+def test_leases_are_renewed_by_who_has_them_only(database: Database) -> None:
+    wake(database, "sms:a", "sms:b", "sms:c")
+    for owner in ("me", "me", "other"):
+        claim(database, owner=owner)
+    with database.write() as tx:
+        release_me = tx.conn.execute(select(lane.c.key, lane.c.token).where(lane.c.owner == "me")).first()
+        assert release_me is not None
+        deliveries.release(tx, release_me.key, release_me.token, NOW, open_at=None, fails=0, sent=[])
+        deliveries.renew(tx, ["sms:a", "sms:b", "sms:c"], "me", NOW + 2 * LEASE)
+        ends = {row.owner: row.next_at for row in tx.conn.execute(select(lane.c.owner, lane.c.next_at))}
+    assert ends == {None: None, "me": NOW + 2 * LEASE, "other": NOW + LEASE}

@@ -16,7 +16,8 @@ from handlers.context import Rules
 from storage import contacts, groups
 from storage.database import Database
 
-CONTACTS, GROUPS, MEMBERS, RUNS = 2000, 200, 40, 15
+CONTACTS, GROUPS, MEMBERS = 2000, 200, 40
+RUNS, QUICK_RUNS = 15, 2
 ADMIN = "dingtalk:corp/admin"
 
 COMMANDS = (
@@ -73,7 +74,8 @@ def fill(database: Database) -> None:
             groups.add_members(tx, group, [ids[(number * 37 + step) % CONTACTS] for step in range(MEMBERS)])
 
 
-def main() -> None:
+def main(*, quick: bool = False) -> None:
+    runs = QUICK_RUNS if quick else RUNS
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{Path(folder) / 'bench.db'}", "key of the benchmark")
         database.upgrade()
@@ -87,12 +89,12 @@ def main() -> None:
             metrics=Metrics(heartbeats),
             heartbeats=heartbeats,
         )
-        print(f"{CONTACTS} contacts, {GROUPS} groups of {MEMBERS}, SQLite with full durability, {RUNS} runs each")
+        print(f"{CONTACTS} contacts, {GROUPS} groups of {MEMBERS}, SQLite with full durability, {runs} runs each")
         print(f"{'command':<70} {'median':>9} {'worst':>9}")
         number = 0
         for command in COMMANDS:
             times = []
-            for _run in range(RUNS):
+            for _run in range(runs):
                 number += 1
                 text = command.format(n=number)
                 inbox.take_in(Incoming("dingtalk", str(number), ADMIN, "Lin", "dingtalk:chat", True, text))

@@ -1,97 +1,123 @@
-"""Alerts in, over HTTP with full durability, at 1 and at 100 alerts a request; and from there to the card at 10 a second."""
+"""Alerts in over HTTP, at 1 and at 100 a request: the service with full durability, Alertmanager in memory beside it."""
 
 from __future__ import annotations
 
-import re
-import statistics
+import itertools
 import tempfile
-import threading
-import time
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-import requests
+from bench import alertmanager, service
+from bench.load import Load, Receiver, Result, drive
+from bench.machine import cpu_s, number, table
 
-from bench.service import KEY, running
-from bot.sandbox.world import World
-from handlers import names
-from storage import contacts, groups, sources
-from storage.database import Database
-
-SECONDS = 5.0
-SENDERS = 16
-
-
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{Path(folder) / 'bench.db'}"
-        world = World()
-        world.add_robot("arms", "key1", "key1")
-        database = Database(url, KEY)
-        database.upgrade()
-        now = datetime.now(UTC)
-        with database.write() as tx:
-            contact = contacts.add(tx, "arms", names.key("arms"), "", now)
-            address = "https://alerts.aliyuncs.com/api/v1/integrations/custom/key1"
-            contacts.change_method(tx, contacts.add_method(tx, contact, "arms", address, "", "", now), state="active")
-            for name in ("empty", "full"):
-                group = groups.add(tx, name, names.key(name), "", now)
-                if name == "full":
-                    groups.add_members(tx, group, [contact])
-                sources.add(tx, name, names.key(name), "json", f"token-{name}", group, "", now)
-        database.close()
-        with running(world, url) as base:
-            print(f"{SENDERS} senders, SQLite with full durability, waitress, senders in the same machine")
-            for size in (1, 100):
-                rate, p99 = ingest(base, size)
-                print(f"{size:>4} a request: {rate:>8.0f} alerts/s, p99 of a request {p99:>7.1f} ms")
-            latency(base, world)
+SENDERS = 32
+SECONDS, QUICK_S = 8.0, 1.0
+ARMS = "https://alerts.aliyuncs.com/api/v1/integrations/custom"
+INTEGRATIONS = 40
+NUMBERS = itertools.count(0, 500_000)
+"""Each load has its own numbers, so that every alert is a new one."""
 
 
-def ingest(base: str, size: int) -> tuple[float, float]:
-    """Alerts a second, and the 99th percentile of a request in milliseconds."""
-    stop = time.monotonic() + SECONDS
-    times: list[float] = []
-    lock = threading.Lock()
+@dataclass(frozen=True)
+class Target:
+    """What alerts are sent to."""
 
-    def send(sender: int) -> None:
-        own, number = [], 0
-        with requests.Session() as session:
-            session.trust_env = False
-            while time.monotonic() < stop:
-                body = [{"title": f"alert {size} {sender} {number} {part}"} for part in range(size)]
-                number += 1
-                started = time.perf_counter()
-                session.post(f"{base}/alerts/json/token-empty", json=body, timeout=30).raise_for_status()
-                own.append((time.perf_counter() - started) * 1000)
-        with lock:
-            times.extend(own)
-
-    threads = [threading.Thread(target=send, args=(sender,)) for sender in range(SENDERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return len(times) * size / SECONDS, statistics.quantiles(times, n=100)[98]
+    name: str
+    urls: Sequence[str]
+    alert: str
+    pid: int
 
 
-def latency(base: str, world: World) -> None:
-    """At 10 alerts a second: from the request to the card."""
-    sent: dict[str, float] = {}
-    with requests.Session() as session:
-        session.trust_env = False
-        for number in range(100):
-            title = f"timed {number:03d} alert"
-            sent[title] = time.time()
-            session.post(f"{base}/alerts/json/token-full", json={"title": title}, timeout=30).raise_for_status()
-            time.sleep(0.1)
-    world.wait_for(lambda _event: len([e for e in world.events if e.kind == "alert"]) >= len(sent), timeout_s=20)
-    spans = []
-    for event in world.events:
-        found = re.search(r"timed \d{3} alert", str(event.body)) if event.kind == "alert" else None
-        if found:
-            spans.append((event.at - sent[found[0]]) * 1000)
-    cuts = statistics.quantiles(spans, n=100)
-    print(
-        f"alert in to card out at 10/s: p50 {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms, {len(spans)} of {len(sent)} arrived"
+@dataclass(frozen=True)
+class Measured:
+    """A load, what came of it, and what it cost the server."""
+
+    target: Target
+    size: int
+    result: Result
+    cpu_s: float
+
+    @property
+    def alerts_a_second(self) -> float:
+        return self.result.rate * self.size
+
+
+def measured(target: Target, size: int, seconds: float, rate: float = 0.0) -> Measured:
+    """As many as it takes (or `rate` requests a second) for so long."""
+    before = cpu_s(target.pid)
+    result = drive(Load(target.urls, target.alert, size, SENDERS, seconds, rate, first=next(NUMBERS)))
+    return Measured(target, size, result, cpu_s(target.pid) - before)
+
+
+@contextmanager
+def ours(folder: str, receiver: Receiver) -> Iterator[tuple[Target, Target]]:
+    """The service on SQLite: a source of which nobody is told, and several of each of which an ARMS integration is.
+
+    Several, because one address is told one thing after the other; ARMS, because its budget is not ours to keep.
+    """
+    url = f"sqlite:///{Path(folder) / 'bench.db'}"
+    told = {f"told{n}": (service.Robot("arms", f"{ARMS}/key{n}"),) for n in range(INTEGRATIONS)}
+    service.fill(url, {"empty": (), **told})
+    with service.running(url, {"ARMS_URL": receiver.url}) as running:
+        yield (
+            Target("Callboard", (running.intake("empty"),), service.ALERT, running.pid),
+            Target("Callboard, each told", [running.intake(name) for name in told], service.ALERT, running.pid),
+        )
+
+
+@contextmanager
+def peers(receiver: Receiver, *, grouped: bool = False) -> Iterator[tuple[Target, ...]]:
+    """Alertmanagers that tell nobody, tell each alert at once, and (`grouped`) tell groups; none where there is none."""
+    if alertmanager.program() is None:
+        yield ()
+        return
+    wanted = [("Alertmanager", "", alertmanager.EACH), ("Alertmanager, each told", receiver.url, alertmanager.EACH)]
+    if grouped:
+        wanted.append(("Alertmanager, grouped", receiver.url, alertmanager.GROUPED))
+    with ExitStack() as stack:
+        found = []
+        for name, webhook, route in wanted:
+            one = stack.enter_context(alertmanager.running(webhook, route))
+            found.append(Target(name, (one.intake,), alertmanager.ALERT, one.pid))
+        yield tuple(found)
+
+
+def row(one: Measured, ratio: float = float("nan")) -> tuple[str, ...]:
+    """A line of the table."""
+    wall = one.result.wall_s
+    return (
+        one.target.name,
+        str(one.size),
+        number(one.alerts_a_second),
+        number(ratio, 2),
+        f"{number(one.result.percentile(50), 1)} ms",
+        f"{number(one.result.percentile(99), 1)} ms",
+        f"{number(one.cpu_s / wall, 2)}",
+        f"{number(one.result.cpu_s / wall, 2)}",
+        str(sum(one.result.refused.values())),
     )
+
+
+HEADS = ("", "a request", "alerts/s", "ratio", "p50", "p99", "cores", "load's", "refused")
+
+
+def main(*, quick: bool = False) -> None:
+    seconds = QUICK_S if quick else SECONDS
+    rows = []
+    for size in (1, 100):
+        # One server at a time, each new, so that none carries what another was told.
+        with Receiver() as receiver, peers(receiver) as targets:
+            theirs = [measured(target, size, seconds) for target in targets]
+        with tempfile.TemporaryDirectory() as folder, Receiver() as receiver, ours(folder, receiver) as targets:
+            mine = [measured(target, size, seconds) for target in targets]
+        rates = [one.alerts_a_second for one in theirs] or [float("nan")] * 2
+        for one, beside in zip(mine, rates, strict=True):
+            rows.append(row(one, one.alerts_a_second / beside))
+        rows += [row(one) for one in theirs]
+    title = f"Alerts in: {SENDERS} connections for {seconds:.0f} s; SQLite with full durability, Alertmanager in memory"
+    table(title, HEADS, rows)
+    if not theirs:
+        print(alertmanager.MISSING)

@@ -1,57 +1,87 @@
-"""A storm in real time: 10,000 alerts within a minute to one DingTalk robot that refuses the 21st message in a minute."""
+"""A storm in real time: 10,000 alerts within a minute to one robot, which refuses what is above its platform's limit."""
 
 from __future__ import annotations
 
 import re
 import tempfile
 import time
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
-from bench.service import KEY, running
+from bench import service
+from bench.machine import table
+from bot.sandbox.server import StandIns
 from bot.sandbox.world import Event, World
-from handlers import names
-from storage import contacts, groups, sources
-from storage.database import Database
 
-ALERTS, SECONDS, REQUESTS_A_SECOND = 10_000, 60, 10
-PATIENCE_S = 180.0
-ROBOT = "https://oapi.dingtalk.com/robot/send?access_token=robot1"
+REQUESTS_A_SECOND = 10
+ADDRESSES = {
+    "dingtalk": ("robot1", "https://oapi.dingtalk.com/robot/send?access_token={}"),
+    "wecom": ("robot1", "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key={}"),
+    "lark": ("robot1", "https://open.feishu.cn/open-apis/bot/v2/hook/{}"),
+    "slack": ("T1/B1/robot1", "https://hooks.slack.com/services/{}"),
+}
+"""The robot's token, and its address."""
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
+@dataclass(frozen=True)
+class Storm:
+    """So many alerts in so many seconds; until when the last one is waited for."""
+
+    alerts: int
+    seconds: int
+    patience_s: float
+
+
+REAL, QUICK = Storm(10_000, 60, 180.0), Storm(200, 2, 12.0)
+
+
+def main(*, quick: bool = False) -> None:
+    """DingTalk: the 21st message in a minute costs ten minutes of silence."""
+    blown("dingtalk", QUICK if quick else REAL)
+
+
+def wecom(*, quick: bool = False) -> None:
+    """The same storm to a WeCom robot."""
+    blown("wecom", QUICK if quick else REAL)
+
+
+def lark(*, quick: bool = False) -> None:
+    """The same storm to a Lark robot."""
+    blown("lark", QUICK if quick else REAL)
+
+
+def slack(*, quick: bool = False) -> None:
+    """The same storm to a Slack webhook."""
+    blown("slack", QUICK if quick else REAL)
+
+
+def blown(platform: str, storm: Storm) -> None:
+    """Prints the table."""
+    token, address = ADDRESSES[platform]
+    world = World()
+    world.add_group(platform, "group1", "ops")
+    world.add_robot(platform, "group1", token, keywords=("DAS Alarm",) if platform == "dingtalk" else ())
+    with tempfile.TemporaryDirectory() as folder, StandIns(world) as stand_ins:
         url = f"sqlite:///{Path(folder) / 'bench.db'}"
-        world = World()
-        world.add_group("dingtalk", "group1", "ops")
-        world.add_robot("dingtalk", "group1", "robot1", keywords=("DAS Alarm",))
-        database = Database(url, KEY)
-        database.upgrade()
-        now = datetime.now(UTC)
-        with database.write() as tx:
-            contact = contacts.add(tx, "robot", names.key("robot"), "", now)
-            contacts.change_method(tx, contacts.add_method(tx, contact, "dingtalk", ROBOT, "", "", now), state="active")
-            group = groups.add(tx, "ops", names.key("ops"), "", now)
-            groups.add_members(tx, group, [contact])
-            sources.add(tx, "storm", names.key("storm"), "json", "token-storm", group, "", now)
-        database.close()
-        with running(world, url) as base:
-            print(f"{ALERTS:,} alerts in {SECONDS} s to one DingTalk robot, 1 % critical, SQLite, real time")
-            began, came = raised(f"{base}/alerts/json/token-storm")
-            report(world, began, came)
+        service.fill(url, {"storm": (service.Robot(platform, address.format(token)),)})
+        with service.running(url, stand_ins.overrides()) as running:
+            began, came = raised(running.intake("storm"), storm)
+            rows = report(world, storm, began, came)
+    title = f"{storm.alerts:,} alerts in {storm.seconds} s to one {platform} robot, 1 % critical, SQLite, real time"
+    table(title, ("", ""), rows)
 
 
-def raised(url: str) -> tuple[float, dict[int, float]]:
+def raised(url: str, storm: Storm) -> tuple[float, dict[int, float]]:
     """Posts the storm; when it began, and when each alert was accepted."""
     came: dict[int, float] = {}
-    posts = SECONDS * REQUESTS_A_SECOND
+    posts = storm.seconds * REQUESTS_A_SECOND
     began = time.time()
     with requests.Session() as session:
         session.trust_env = False
         for post in range(posts):
-            first, last = ALERTS * post // posts, ALERTS * (post + 1) // posts
+            first, last = storm.alerts * post // posts, storm.alerts * (post + 1) // posts
             body = [
                 {
                     "title": f"disk full on host-{n}",
@@ -76,11 +106,11 @@ def seen_in(event: Event) -> set[int]:
     return found
 
 
-def report(world: World, began: float, came: dict[int, float]) -> None:
-    """Waits until every alert was seen, and prints the table."""
+def report(world: World, storm: Storm, began: float, came: dict[int, float]) -> list[tuple[str, str]]:
+    """Waits until every alert was seen; the lines of the table."""
     seen: dict[int, float] = {}
     read = 0
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + storm.patience_s
     while len(seen) < len(came) and time.monotonic() < end:
         events = list(world.events)
         for event in events[read:]:
@@ -94,7 +124,7 @@ def report(world: World, began: float, came: dict[int, float]) -> None:
     busiest = max(sum(one.at <= other.at < one.at + 60 for other in cards) for one in cards)
     waits = sorted(seen[number] - came[number] for number in seen)
     last = max(came.values())
-    for label, value in (
+    return [
         ("seen 60 s after the first", f"{sum(at <= began + 60 for at in seen.values()):,}"),
         ("seen 120 s after the first", f"{sum(at <= began + 120 for at in seen.values()):,}"),
         ("seen at all", f"{len(seen):,}"),
@@ -104,5 +134,4 @@ def report(world: World, began: float, came: dict[int, float]) -> None:
         ("messages", f"{len(cards)}"),
         ("most in any 60 s", f"{busiest}"),
         ("refused by the platform", f"{refused}"),
-    ):
-        print(f"{label:<42} {value:>9}")
+    ]

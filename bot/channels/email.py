@@ -39,6 +39,13 @@ COLOURS = {
 }
 """By name: a colour of six digits could be taken for the code of a verification mail."""
 
+STATUS = re.compile(r"^#?[245]\.(\d{1,3})\.(\d{1,3})(?!\S)", re.ASCII | re.MULTILINE)
+"""At the beginning of a line, so that no address of a machine is taken for one."""
+
+NO_SUCH_MAILBOX = frozenset({"1.1", "1.2", "1.3", "1.6", "1.10", "2.1"})
+"""Status codes after which no mail ever arrives: no such mailbox or domain, moved, none of its mail is taken, disabled.
+https://www.iana.org/assignments/smtp-enhanced-status-codes"""
+
 SIX_DIGITS = re.compile(r"\b\d{6}\b", re.ASCII)
 
 BAD_MAILBOX = dead("bad_mailbox", _("This mailbox does not exist or takes no mail; set another address."))
@@ -47,6 +54,9 @@ LOGIN = Refusal("login", _("The mail server did not accept this service's login;
 SENDER = Refusal("sender", _("The mail server does not let this service send; the operator has to check MAIL_FROM."))
 FULL = Refusal("mailbox_full", _("The mailbox is full."))
 BUSY = temporary("busy", _("The mail server takes no mail at the moment."))
+FULL_FOR_NOW = temporary("mailbox_full", _("The mailbox is full."))
+LATER = temporary("later", _("The mail server does not know this service yet and asks to come again later."))
+TOO_LARGE = Refusal("too_long", _("The mail is too large for the mail server."))
 UNREACHABLE = temporary("unreachable", _("The mail server cannot be reached at the moment."))
 UNTRUSTED = temporary("tls", _("The mail server's certificate is not trusted; the operator has to look at it."))
 ALPHABET = _("The mail server cannot write to addresses with such letters; set another address.")
@@ -174,14 +184,24 @@ def _html(block: Block) -> Iterator[str]:
 def refusal(code: int, said: bytes | str, *, recipient: bool = False) -> DeliveryError:
     """The error for an SMTP reply: 4xx is temporary, 5xx permanent (RFC 5321, 4.2.1).
 
-    `recipient`: it answered the address of the mailbox, so that a permanent one means the mailbox itself.
+    What it is about is told best by the status code in its text (RFC 3463): x.1.y the address, x.2.y the mailbox,
+    x.3.4 and x.2.3 the size, x.7.y a policy. `recipient`: it answered the address of the mailbox, so that a permanent
+    one without such a code means the mailbox itself.
     """
     text = said.decode("ascii", "replace") if isinstance(said, bytes) else said
+    found = STATUS.search(text)
+    status = f"{found[1]}.{found[2]}" if found else ""
     if code < 500:
-        return BUSY.error()
-    if code == 552 or "5.2.2" in text:
+        if status == "2.2":
+            return FULL_FOR_NOW.error()
+        return LATER.error() if status == "7.1" or "greylist" in text.lower() else BUSY.error()
+    if status in ("3.4", "2.3"):
+        return TOO_LARGE.error()
+    if status == "2.2" or (code == 552 and not status):
         return FULL.error()
-    if recipient and code in (550, 551, 553) and "5.7." not in text:
+    if status in ("1.7", "1.8"):
+        return SENDER.error()
+    if status in NO_SUCH_MAILBOX or (recipient and code in (550, 551, 553) and not status.startswith("7.")):
         return BAD_MAILBOX.error()
     return REFUSED.error()
 
@@ -198,12 +218,15 @@ def send(message: Message, target: Target, outside: Outside) -> Receipt:
             if not smtp.has_extn("smtputf8"):
                 raise DeliveryError("alphabet", ALPHABET, permanent=True, disables=True)
             options = ["SMTPUTF8", "BODY=8BITMIME"]
+        raw = mail.as_bytes()
+        if smtp.has_extn("size"):
+            options.append(f"SIZE={len(raw)}")
         _expect(smtp.mail(sender, options), SENDER)
         code, said = smtp.rcpt(mailbox)
         if code not in (250, 251):
             raise refusal(code, said, recipient=True)
         handed_over = True
-        code, said = smtp.data(mail.as_bytes())
+        code, said = smtp.data(raw)
         if code != 250:
             raise refusal(code, said)
     except smtplib.SMTPAuthenticationError as error:
@@ -233,10 +256,10 @@ def _leave(smtp: smtplib.SMTP) -> None:
 
 def _expect(reply: tuple[int, bytes], refused: Refusal) -> None:
     code, said = reply
-    if code >= 500:
-        raise refused.error()
-    if code != 250:
-        raise refusal(code, said)
+    if code == 250:
+        return
+    error = refusal(code, said)
+    raise refused.error() if error.permanent and error.reason != TOO_LARGE.reason else error
 
 
 def _connected(url: str) -> smtplib.SMTP:

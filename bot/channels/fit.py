@@ -30,7 +30,7 @@ def cleaned(document: Document) -> Document:
         return clean(str(say)).strip("\n")
 
     whole = mapped(document, change)
-    links = (Link(one_line(str(link.label)) or link.url, link.url) for link in whole.links if safe_url(link.url))
+    links = (Link(one_line(str(link.label)) or url, url) for link in whole.links if (url := safe_url(link.url)))
     marked = bool(whole.badge) or whole.number is not None
     return replace(
         whole,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from bot.channels import posted
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
 from bot.channels.fit import cleaned, fitted
 from bot.http import HttpReply, Unreachable, encoded
@@ -29,6 +30,7 @@ SIGN_AGE_S = 3600
 
 GONE = dead("gone", _("The Lark bot does not exist any more; add it to the group again and set the new webhook."))
 FORM = Refusal("form", _("Lark did not accept the form of the message."))
+MENTION = Refusal("mention", _("Lark refused the card, perhaps for the person it mentions."))
 TOO_FAST = temporary("rate_limited", _("Lark takes no more messages for this bot at the moment."), 5.0)
 SIGN = dead("sign", _("Lark refused the signature: copy the bot's secret again and set it."))
 CLOCK = Refusal("clock", _("Lark refused the time of the message: the clock of this server is wrong."))
@@ -69,6 +71,9 @@ def card(message: Message, keyword: str, secret: str = "") -> dict[str, Any]:
     def drawn(document: Document) -> dict[str, Any]:
         return _drawn(document, message, keyword, signed)
 
+    own = posted.lark(message, keyword, signed, BODY_MAX_BYTES)
+    if own is not None:
+        return own
     limit = PLAIN_MAX_BYTES if message.plain else BODY_MAX_BYTES
     return drawn(fitted(message.document, message.language, limit, lambda document: len(encoded(drawn(document)))))
 
@@ -77,7 +82,8 @@ def _drawn(document: Document, message: Message, keyword: str, signed: dict[str,
     if message.plain:
         text = f"{document.heading()}\n{outline(document)}".strip()
         return {**signed, "msg_type": "text", "content": {"text": f"{keyword} {markup.escape(text)}".strip()}}
-    return {**signed, "msg_type": "interactive", "card": markup.card(document, note=keyword)}
+    calls = message.mention.user if message.mention else ""
+    return {**signed, "msg_type": "interactive", "card": markup.card(document, note=keyword, calls=calls)}
 
 
 def fill(message: Message, outside: Outside) -> float:
@@ -123,6 +129,9 @@ def send(message: Message, target: Target, outside: Outside) -> Receipt:
     except Unreachable as error:
         raise unreachable(NAME, error) from None
     failure = refusal(reply, outside.keyword, message.now)
+    if failure is not None and message.mention and failure.reason == "refused" and failure.permanent:
+        # An id that Lark does not know makes it refuse the whole card; which code a robot then gets is not documented.
+        raise MENTION.error()
     if failure is not None:
         raise failure
     return Receipt()

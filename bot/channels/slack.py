@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from bot.channels import posted
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
 from bot.channels.fit import cleaned, fitted
 from bot.http import HttpReply, Unreachable
@@ -71,11 +72,23 @@ def card(message: Message) -> dict[str, Any]:
 
     The heading is the message's own text, which Slack shows above its attachments and in notifications.
     """
+    own = posted.slack(message)
+    if own is not None:
+        return own
     if message.plain:
         document = fitted(message.document, message.language, PLAIN_MAX_CHARS, lambda d: len(_text(d)))
         return {"text": _text(document), **QUIET}
     document = fitted(message.document, message.language, MESSAGE_MAX_CHARS, _chars)
     header, *rest = blocks(document)
+    if message.mention:
+        # A mention needs mrkdwn; above the bar, since not every client is told of mentions in attachments.
+        called = {"type": "mrkdwn", "text": f"<@{message.mention.user}>", "verbatim": True}
+        return {
+            "text": escape(unmentioned(heading(document))),
+            **QUIET,
+            "blocks": [header, {"type": "section", "text": called}],
+            "attachments": [{"color": COLOURS[document.tone], "blocks": rest or [header]}],
+        }
     return {
         "text": escape(unmentioned(heading(document))),
         **QUIET,
@@ -126,7 +139,7 @@ def refusal(reply: HttpReply) -> DeliveryError | None:
         return REFUSALS[word].error(reply.retry_after)
     if reply.status >= 500 or reply.status < 400 or not _WORD.fullmatch(word):
         return page(NAME, reply)
-    return unknown_code(NAME, word)
+    return unknown_code(NAME, word, permanent=True)
 
 
 def send(message: Message, target: Target, outside: Outside) -> Receipt:

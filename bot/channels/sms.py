@@ -14,23 +14,24 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from bot.aliyun import AccessKey, AliyunError, call
-from bot.channels.contract import Channel, Message, Outside, Receipt, Target
+from bot.channels.contract import Channel, Message, Outside, Question, Receipt, Target
+from bot.channels.gateway import DAY_S, HOUR_S, MINUTE_S, OPERATORS, TEMPORARY, window_s
+from bot.channels.variables import variables
 from bot.http import Unreachable
 from bot.markup.plain import cut, one_line
 from bot.refusals import Refusal, dead, temporary, unknown_code, unreachable
 from handlers.budgets import Throttle
 from handlers.errors import DeliveryError
+from handlers.receipts import CHINA, Report, sms_detail
 from handlers.texts import _
 
 NAME = "SMS"
 VERSION = "2017-05-25"
 VALUE_CHARS = 35
-CHINA = timezone(timedelta(hours=8))
-OBJECTS = ("instance", "instanceId", "instance_id", "host", "hostname", "pod", "node", "service", "job")
 
 OUR_TEMPLATE = Refusal(
     "template", _("The SMS template or signature of this service is not accepted; the operator has to fix it.")
@@ -76,12 +77,12 @@ REFUSALS: dict[str, Refusal] = {
 }
 """https://help.aliyun.com/zh/sms/developer-reference/api-error-codes"""
 
-WINDOWS = (
-    ("分钟", "minute", 60.0, _("The number has had a code within this minute; try again in one minute.")),
-    ("小时", "hour", 3600.0, _("The number has had too many codes this hour; try again in one hour.")),
-    ("天", "day", 86_400.0, _("The number has had too many codes today; try again tomorrow.")),
-)
-"""How the message of BUSINESS_LIMIT_CONTROL names its window, in Chinese and English, its seconds, what people read."""
+CODES_OVER = {
+    MINUTE_S: _("The number has had a code within this minute; try again in one minute."),
+    HOUR_S: _("The number has had too many codes this hour; try again in one hour."),
+    DAY_S: _("The number has had too many codes today; try again tomorrow."),
+}
+"""What people read who asked for a code, by the window of the limit."""
 
 _URL = re.compile(r"\b(?:[a-z][a-z0-9+.\-]*://|www\.)\S+", re.IGNORECASE)
 _ADDRESS = re.compile(
@@ -106,17 +107,7 @@ def parameters(message: Message, target: Target, outside: Outside) -> dict[str, 
 
 def card(message: Message, zone: tzinfo = UTC) -> dict[str, str]:
     """The variables of the alert template, every one a string that is not empty."""
-    alert = message.alert
-    labels = alert.labels if alert else {}
-    since = alert.starts_at if alert and alert.starts_at else message.now
-    values = {
-        "name": str(alert.title if alert else message.document.title),
-        "level": str(message.document.badge) or (alert.severity if alert else ""),
-        "instance": next((labels[key] for key in OBJECTS if labels.get(key)), ""),
-        "time": since.astimezone(zone).strftime("%m-%d %H:%M"),
-        "group": message.group,
-        "id": str(message.number) if message.number is not None else "",
-    }
+    values = variables(message, zone, "%m-%d %H:%M")
     return {name: short(value) for name, value in values.items()}
 
 
@@ -140,16 +131,17 @@ def refusal(code: str, said: str, message: Message) -> DeliveryError:
     A code is never sent late: it would have expired. Then the limits are permanent, and say when to ask again.
     """
     if code == "isv.BUSINESS_LIMIT_CONTROL":
-        for chinese, english, seconds, say in WINDOWS:
-            if chinese in said or english in said.lower():
-                if message.kind == "code":
-                    return Refusal("rate_limited", say, retry_after=seconds).error()
-                return Refusal("rate_limited", TOO_MANY.say, permanent=seconds > 3600, retry_after=seconds).error()
-        return Refusal("rate_limited", TOO_MANY.say, permanent=message.kind == "code").error()
+        window = window_s(said)
+        if message.kind == "code":
+            say = TOO_MANY.say if window is None else CODES_OVER[window]
+            return Refusal("rate_limited", say, retry_after=window).error()
+        return Refusal("rate_limited", TOO_MANY.say, permanent=window == DAY_S, retry_after=window).error()
     if code in REFUSALS:
         return REFUSALS[code].error()
-    if code.startswith("Throttling"):
+    if code.startswith(TEMPORARY):
         return BUSY.error()
+    if code.startswith(OPERATORS):
+        return ACCOUNT.error()
     return unknown_code(NAME, code)
 
 
@@ -158,6 +150,8 @@ def send(message: Message, target: Target, outside: Outside) -> Receipt:
     if not asked["TemplateCode"]:
         say = _("This service has no SMS template for alerts; the operator has to set SMS_TEMPLATE_ALERT.")
         raise DeliveryError("not_configured", say, permanent=True)
+    if message.again and (taken := _taken(asked, message, outside)):
+        return taken
     try:
         answer = _call("SendSms", asked, message.now, outside)
     except Unreachable as error:
@@ -175,29 +169,39 @@ def send(message: Message, target: Target, outside: Outside) -> Receipt:
 
 def _gateway(error: AliyunError, message: Message) -> DeliveryError:
     """Refused before the SMS service saw it, or by the service with a status of 4xx."""
-    if error.code in REFUSALS:
-        return refusal(error.code, "", message)
-    if error.temporary:
-        return BUSY.error(error.retry_after)
-    return ACCOUNT.error()
+    if error.code in REFUSALS or not error.temporary:
+        return refusal(error.code, error.said, message)
+    return BUSY.error(error.retry_after)
 
 
 def _taken(asked: dict[str, str], message: Message, outside: Outside) -> Receipt | None:
     """Whether an SMS whose answer was lost was sent after all: SendSms is not idempotent, so it is looked up once."""
-    query = {
-        "PhoneNumber": asked["PhoneNumbers"],
-        "SendDate": message.now.astimezone(CHINA).strftime("%Y%m%d"),
-        "PageSize": "10",
-        "CurrentPage": "1",
-    }
     try:
-        answer = _call("QuerySendDetails", query, message.now, outside)
+        rows = _details(asked["PhoneNumbers"], "", message.now, message.now, outside)
     except (Unreachable, AliyunError):
         return None
+    return Receipt() if any(row.get("OutId") == message.key for row in rows) else None
+
+
+def look_up(question: Question, outside: Outside) -> Report | None:
+    """What became of an SMS; None when that is not known. Raises Unreachable, AliyunError."""
+    rows = _details(number(question.address), question.reference, question.sent_at, question.now, outside)
+    row = next((row for row in rows if row.get("OutId") == question.key), None)
+    return sms_detail(row) if row is not None else None
+
+
+def _details(phone: str, biz_id: str, sent_at: datetime, now: datetime, outside: Outside) -> list[dict[str, Any]]:
+    """What the service knows of the SMS to a number on that day, the newest first; of one alone with its BizId."""
+    query = {
+        "PhoneNumber": phone,
+        "SendDate": sent_at.astimezone(CHINA).strftime("%Y%m%d"),
+        "PageSize": "50",
+        "CurrentPage": "1",
+    }
+    answer = _call("QuerySendDetails", query | ({"BizId": biz_id} if biz_id else {}), now, outside)
     details = answer.get("SmsSendDetailDTOs")
     rows = details.get("SmsSendDetailDTO") if isinstance(details, dict) else None
-    found = any(isinstance(row, dict) and row.get("OutId") == message.key for row in rows or ())
-    return Receipt() if found else None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def _call(action: str, params: dict[str, str], now: datetime, outside: Outside) -> dict[str, Any]:
@@ -216,5 +220,11 @@ def missing(outside: Outside) -> tuple[str, ...]:
 
 
 CHANNEL = Channel(
-    "sms", send, budgets=(Throttle(5, 900.0),), missing=missing, fill=lambda _message, _outside: 0.0, brief=True
+    "sms",
+    send,
+    budgets=(Throttle(5, 900.0),),
+    missing=missing,
+    fill=lambda _message, _outside: 0.0,
+    brief=True,
+    look_up=look_up,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bot.channels import posted
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
 from bot.channels.fit import cleaned, fitted
 from bot.http import HttpReply, Unreachable
@@ -28,12 +29,18 @@ REFUSALS: dict[int, Refusal] = {
     -1: temporary("busy", _("WeCom is busy at the moment.")),
     45009: temporary("rate_limited", _("WeCom takes no more messages for this robot at the moment."), 61.0),
     45033: temporary("rate_limited", _("WeCom takes no more messages for this robot at the moment.")),
+    40007: FORM,
     40008: FORM,
+    40009: TOO_LONG,
     40035: FORM,
     40058: TOO_LONG,
     40063: FORM,
+    41001: FORM,
+    44001: FORM,
     44004: FORM,
+    45001: TOO_LONG,
     45002: TOO_LONG,
+    45008: TOO_LONG,
     45034: FORM,
     82004: Refusal("content", _("WeCom refused the content of the message.")),
     48002: FORBIDDEN,
@@ -41,19 +48,32 @@ REFUSALS: dict[int, Refusal] = {
     93000: GONE,
     93001: FORBIDDEN,
     93004: dead("disabled", _("The WeCom robot is switched off; switch it on in the group's settings.")),
+    93005: FORBIDDEN,
     93006: GONE,
     93008: GONE,
+    93017: FORM,
+    93018: TOO_LONG,
+    93019: FORM,
 }
 """Section "global error codes", https://developer.work.weixin.qq.com/document/path/90313."""
 
 
 def card(message: Message) -> dict[str, Any]:
     """The message as WeCom markdown of at most MARKDOWN_MAX_BYTES, or as plain text of at most TEXT_MAX_BYTES."""
+    own = posted.wecom(message)
+    if own is not None:
+        return own
+    mention = message.mention
     if message.plain:
         document = fitted(message.document, message.language, TEXT_MAX_BYTES, lambda d: len(_text(d).encode()))
-        return {"msgtype": "text", "text": {"content": _text(document)}}
-    document = fitted(message.document, message.language, MARKDOWN_MAX_BYTES, lambda d: len(markdown(d).encode()))
-    return {"msgtype": "markdown", "markdown": {"content": markdown(document)}}
+        called = {"mentioned_list": [mention.user]} if mention and mention.user else {}
+        called |= {"mentioned_mobile_list": [mention.phone]} if mention and mention.phone else {}
+        return {"msgtype": "text", "text": {"content": _text(document), **called}}
+    # Markdown has no lists of people beside it, and so no way to call a number.
+    tail = f"\n<@{mention.user}>" if mention and mention.user else ""
+    limit = MARKDOWN_MAX_BYTES - len(tail.encode())
+    document = fitted(message.document, message.language, limit, lambda d: len(markdown(d).encode()))
+    return {"msgtype": "markdown", "markdown": {"content": markdown(document) + tail}}
 
 
 def fill(message: Message, _outside: Outside) -> float:
@@ -76,7 +96,11 @@ def refusal(reply: HttpReply) -> DeliveryError | None:
         return page(NAME, reply)
     if code == 0:
         return None
-    return REFUSALS[code].error(reply.retry_after) if code in REFUSALS else unknown_code(NAME, code)
+    return (
+        REFUSALS[code].error(reply.retry_after)
+        if code in REFUSALS
+        else unknown_code(NAME, code, retry_after=reply.retry_after)
+    )
 
 
 def send(message: Message, target: Target, outside: Outside) -> Receipt:

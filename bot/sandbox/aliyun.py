@@ -19,7 +19,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, quote
 
 from bot.sandbox.wire import Answer, Request, json_answer
-from bot.sandbox.world import App, Event, World
+from bot.sandbox.world import App, World
 
 VERSION = "2017-05-25"
 MAX_SKEW_S = 900
@@ -52,6 +52,9 @@ _USUAL_WORDS = {
     "isp.SYSTEM_ERROR": "系统错误",
 }
 
+
+GATEWAY = {"ServiceUnavailable": 503, "InternalError": 500, "Forbidden.RAM": 403, "NoPermission": 403}
+"""Codes of the gateway that come with another status than 400."""
 
 Action = Callable[[dict[str, str]], dict[str, Any]]
 """Decoded parameters -> members of the answer; raises `Refusal`."""
@@ -117,6 +120,7 @@ class Aliyun:
 
     signatures, templates  what this account has approved
     undeliverable          E.164 number -> error code: accepted, but never arrives
+    undecided              E.164 numbers whose carrier does not say yet what became of messages
     """
 
     name = "sms"
@@ -126,6 +130,7 @@ class Aliyun:
         self.signatures = set(signatures)
         self.templates = {template.code: template for template in templates}
         self.undeliverable: dict[str, str] = {}
+        self.undecided: set[str] = set()
         self._actions: dict[str, tuple[str, Action]] = {
             "SendSms": (VERSION, self._send_sms),
             "QuerySendDetails": (VERSION, self._query_details),
@@ -139,19 +144,23 @@ class Aliyun:
         return request.path == "/" and ("x-acs-action" in request.headers or "authorization" in request.headers)
 
     def keys(self, request: Request) -> tuple[str, ...]:
-        phone = e164(self._parameters(request).get("PhoneNumbers", ""))
-        return (*((f"sms:{phone}",) if phone else ()), f"sms:{request.headers.get('x-acs-action', '')}", "sms")
+        parameters = self._parameters(request)
+        phone, callee = (e164(parameters.get(name, "")) for name in ("PhoneNumbers", "CalledNumber"))
+        known = ((f"sms:{phone}",) if phone else ()) + ((f"voice:{callee}",) if callee else ())
+        action = f"sms:{request.headers.get('x-acs-action', '')}"
+        number = parameters.get("PageNumber") or parameters.get("pageNumber") or parameters.get("PageOffset")
+        return (*known, *((f"{action}:{number}",) if number else ()), action, "sms")
 
     def refusal(self, code: str | int, text: str) -> Answer:
         """Business codes (`isv.`, `isp.`) come with HTTP 200, `Throttling` and others with 4xx as the gateway's."""
         word = str(code)
-        status = 200 if word.startswith(("isv.", "isp.")) else 503 if word == "ServiceUnavailable" else 400
+        status = 200 if word.startswith(("isv.", "isp.")) else GATEWAY.get(word, 400)
         return self._failure(Refusal(word, text, status))
 
     def answer(self, request: Request) -> Answer:
         parameters = self._parameters(request)
         try:
-            self._check_signature(request)
+            self.check_signature(request)
             if request.headers["x-acs-action"] not in self._actions:
                 raise Refusal("InvalidAction.NotFound", "Specified api is not found.", 404)
             version, action = self._actions[request.headers["x-acs-action"]]
@@ -160,25 +169,30 @@ class Aliyun:
             result = action(parameters)
         except Refusal as bad:
             self.world.happen(
-                "refused", "sms", e164(parameters.get("PhoneNumbers", "")) or "", parameters, note=bad.code
+                "refused",
+                "sms",
+                e164(parameters.get("PhoneNumbers") or parameters.get("CalledNumber", "")) or "",
+                parameters,
+                note=bad.code,
             )
             return self._failure(bad)
         return json_answer({"RequestId": self._request_id(), "Code": "OK", "Message": "OK", **result})
 
-    def report(self, event: Event, error: str = "") -> list[dict[str, Any]]:
-        """The body of a delivery receipt for a text message of the log, as pushed to our receipt address."""
-        at = datetime.fromtimestamp(event.at, CHINA)
+    def reports(self, phone: str) -> list[dict[str, Any]]:
+        """The body of the receipts for the newest message to that E.164 number, as pushed to our receipt address."""
+        sent = next(one for one in reversed(self.world.recall("sms:sent") or []) if one.phone == phone)
+        at = datetime.fromtimestamp(sent.at, CHINA)
         return [
             {
-                "phone_number": event.place.removeprefix("+86").removeprefix("+"),
+                "phone_number": phone.removeprefix("+86").removeprefix("+"),
                 "send_time": f"{at:%Y-%m-%d %H:%M:%S}",
                 "report_time": f"{at + timedelta(seconds=3):%Y-%m-%d %H:%M:%S}",
-                "success": not error,
-                "err_code": error or "DELIVERED",
-                "err_msg": "用户接收失败" if error else "用户接收成功",
+                "success": not sent.error,
+                "err_code": sent.error or "DELIVERED",
+                "err_msg": "用户接收失败" if sent.error else "用户接收成功",
                 "sms_size": "1",
-                "biz_id": event.note,
-                "out_id": event.body["out_id"],
+                "biz_id": sent.biz_id,
+                "out_id": sent.out_id,
             }
         ]
 
@@ -204,9 +218,10 @@ class Aliyun:
 
     # -- signature
 
-    def _check_signature(self, request: Request) -> None:
+    def check_signature(self, request: Request, method: str = "POST") -> None:
+        """Raises Refusal unless one of the account's keys signed the request."""
         headers = request.headers
-        if request.method != "POST":
+        if request.method != method:
             raise Refusal("UnsupportedHTTPMethod", "This http method is not supported.", 405)
         for name in ("x-acs-action", "x-acs-version", "x-acs-date", "x-acs-signature-nonce", "x-acs-content-sha256"):
             if not headers.get(name):
@@ -346,16 +361,16 @@ class Aliyun:
         shown = found[start : start + int(size)]
         return {"TotalCount": str(len(found)), "SmsSendDetailDTOs": {"SmsSendDetailDTO": shown}}
 
-    @staticmethod
-    def _detail(sent: _Sent) -> dict[str, Any]:
+    def _detail(self, sent: _Sent) -> dict[str, Any]:
         at = datetime.fromtimestamp(sent.at, CHINA)
+        waiting = sent.phone in self.undecided
         return {
             "PhoneNum": sent.phone.removeprefix("+86").removeprefix("+"),
-            "SendStatus": 2 if sent.error else 3,
-            "ErrCode": sent.error or "DELIVERED",
+            "SendStatus": 1 if waiting else 2 if sent.error else 3,
+            "ErrCode": "" if waiting else sent.error or "DELIVERED",
             "TemplateCode": sent.template,
             "SendDate": f"{at:%Y-%m-%d %H:%M:%S}",
-            "ReceiveDate": f"{at + timedelta(seconds=3):%Y-%m-%d %H:%M:%S}",
+            "ReceiveDate": "" if waiting else f"{at + timedelta(seconds=3):%Y-%m-%d %H:%M:%S}",
             "OutId": sent.out_id,
             "Content": "",
         }

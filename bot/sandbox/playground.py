@@ -22,9 +22,10 @@ from typing import Any, Literal
 import requests
 
 from bot.sandbox.cloudmonitor import CmsContact
+from bot.sandbox.das import DasContact
 from bot.sandbox.dingtalk import DingTalkClient
 from bot.sandbox.lark_app import LarkClient
-from bot.sandbox.server import SMS_SIGNATURE, SMS_TEMPLATES, StandIns
+from bot.sandbox.server import SMS_SIGNATURE, SMS_TEMPLATES, VOICE_TEMPLATES, StandIns
 from bot.sandbox.slack_app import SlackClient, Workspace
 from bot.sandbox.wecom_app import Keys, WeComClient
 from bot.sandbox.world import App, Event, World
@@ -58,11 +59,18 @@ CREDENTIALS: dict[str, tuple[str, ...]] = {
     "lark": ("lark_app_id", "lark_encrypt_key", "lark_verification_token", "lark_api_url"),
     "slack": ("slack_bot_token", "slack_signing_secret", "slack_app_token", "slack_api_url", "slack_hooks_url"),
     "mail": ("smtp_url",),
-    "alibaba": ("alibaba_cloud_access_key_id", "aliyun_sms_url", "cloudmonitor_url", "arms_url", "das_url"),
+    "alibaba": (
+        "alibaba_cloud_access_key_id",
+        "aliyun_sms_url",
+        "aliyun_voice_url",
+        "cloudmonitor_url",
+        "arms_url",
+        "das_url",
+    ),
 }
 """Settings of which one is enough to make a platform a real one, which is never replaced.
 
-"alibaba" is SMS, ARMS, CloudMonitor and DAS together: they share one account.
+"alibaba" is SMS, calls, ARMS, CloudMonitor and DAS together: they share one account.
 """
 
 URLS: dict[str, tuple[str, ...]] = {
@@ -71,7 +79,7 @@ URLS: dict[str, tuple[str, ...]] = {
     "lark": ("lark_api_url",),
     "slack": ("slack_api_url", "slack_hooks_url"),
     "mail": (),
-    "alibaba": ("aliyun_sms_url", "cloudmonitor_url", "arms_url", "das_url"),
+    "alibaba": ("aliyun_sms_url", "aliyun_voice_url", "cloudmonitor_url", "arms_url", "das_url"),
 }
 """The addresses of each platform that lead to the stand-ins instead."""
 
@@ -127,6 +135,11 @@ CLOUD_CONTACTS = (
     ),
 )
 """What CloudMonitor knows: `sync cloudmonitor` imports them. A value with `*` is masked, as in the real one."""
+
+
+INSTANCE = "rm-sandbox01"
+DAS_CONTACTS = (DasContact("Sun Li", phone="13600136000", email="sun@example.com", groups=("das-dba",)),)
+"""Whom DAS notifies about that instance: `sync das rm-sandbox01` imports them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +237,8 @@ class Playground:
             )
 
         self.stand_ins.cloudmonitor.contacts = list(CLOUD_CONTACTS)
+        self.stand_ins.das.contacts[INSTANCE] = list(DAS_CONTACTS)
+        self.stand_ins.das.groups[INSTANCE] = {"das-dba": [one.name for one in DAS_CONTACTS]}
 
     def _word(self, what: str) -> str:
         """64 hex digits that are the same after every start."""
@@ -305,6 +320,7 @@ class Playground:
                 "sms_sign_name": SMS_SIGNATURE,
                 "sms_template_code": code.code,
                 "sms_template_alert": alert.code,
+                "voice_template": next(iter(VOICE_TEMPLATES)),
             }
         return settings.model_copy(update=update)
 

@@ -17,7 +17,8 @@ from typing import Any, cast
 
 from bot.sandbox.aliyun import Aliyun, Template
 from bot.sandbox.arms import Arms
-from bot.sandbox.cloudmonitor import VERSION, CloudMonitor
+from bot.sandbox.cloudmonitor import VERSION, CloudMonitor, CloudMonitorPaths
+from bot.sandbox.das import Das
 from bot.sandbox.dingtalk import DingTalk, DingTalkClient
 from bot.sandbox.dingtalk_stream import StreamGateway
 from bot.sandbox.lark import Lark
@@ -25,6 +26,7 @@ from bot.sandbox.lark_app import LarkApp
 from bot.sandbox.mail import Mail
 from bot.sandbox.slack import Slack
 from bot.sandbox.slack_app import SlackApp
+from bot.sandbox.voice import Voice
 from bot.sandbox.wecom import WeCom
 from bot.sandbox.wecom_app import WeComApp
 from bot.sandbox.wire import Answer, Request, StandIn, json_answer, page_answer, text_answer
@@ -41,9 +43,11 @@ SMS_TEMPLATES = (
     Template("SMS_ALERT", "notice", None, "${level}告警：${name}，${instance}，${time}起，组${group}，编号${id}。"),
 )
 
+VOICE_TEMPLATES = {"TTS_ALERT": "${level}告警，${name}，${instance}，${time}起，组${group}，编号${id}。"}
+
 OVERRIDES = (
     *("SLACK_API_URL", "SLACK_HOOKS_URL", "DINGTALK_API_URL", "DINGTALK_OAPI_URL", "WECOM_API_URL", "LARK_API_URL"),
-    *("ALIYUN_SMS_URL", "CLOUDMONITOR_URL", "ARMS_URL", "DAS_URL"),
+    *("ALIYUN_SMS_URL", "ALIYUN_VOICE_URL", "CLOUDMONITOR_URL", "ARMS_URL", "DAS_URL"),
 )
 
 log = logging.getLogger(__name__)
@@ -77,9 +81,13 @@ class StandIns:
         self.slack_app = SlackApp(world)
         self.arms = Arms(world)
         self.sms = Aliyun(world, (SMS_SIGNATURE,), SMS_TEMPLATES)
+        self.voice = Voice(world, VOICE_TEMPLATES)
+        self.voice.join(self.sms)
         self.cloudmonitor = CloudMonitor(world)
         self.sms.offer("DescribeContactList", VERSION, self.cloudmonitor.contact_list)
         self.sms.offer("DescribeContactGroupList", VERSION, self.cloudmonitor.group_list)
+        self.das = Das(world)
+        self.das.join(self.sms)
         self.mail = Mail(world, mail_user, mail_password)
         self._vendors: tuple[StandIn, ...] = (
             *more,
@@ -92,6 +100,7 @@ class StandIns:
             self.slack,
             self.slack_app,
             self.arms,
+            CloudMonitorPaths(self.cloudmonitor, self.sms),
             self.sms,
         )
         self._port = port

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["card", "say", "typed", "update", "form", "home", "sms", "mail", "alert", "refused", "repeat"]
+Kind = Literal["card", "say", "typed", "update", "form", "home", "sms", "call", "mail", "alert", "refused", "repeat"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Event:
               say      the app's bot said something in a group or one-to-one
               typed    a person said something
               sms      a text message reached a phone       body: {"text", "sign", "template", "params", "out_id"}
+              call     a phone was called              body: {"text", "params", "answered", "out_id"}
               mail     a mail reached a mailbox             body: {"from", "subject", "plain", "html", "headers", "raw"}
               update   a message of the app's bot was changed in place: `body` as it is now, `ref` says which
               form     a form was opened for `person` (a modal); closed again with body None

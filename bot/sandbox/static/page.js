@@ -320,7 +320,7 @@ function contentOf(event) {
 function drawn(event, log, place) {
   if (event.kind === "refused") return refusal(event, log);
   if (event.kind === "typed") return typed(event, place);
-  if (event.kind === "sms") return textMessage(event);
+  if (event.kind === "sms" || event.kind === "call") return textMessage(event);
   if (event.kind === "mail") return mail(event);
   const app = event.platform === "slack" ? say("app") : event.kind === "card" ? say("robot") : null;
   const node = message("C", "robot", say("bot"), event.at, contentOf(event), app);
@@ -355,8 +355,9 @@ const owner = (field, value) => {
 function textMessage(event) {
   const { text, sign, params } = event.body;
   const words = text || `【${sign}】${Object.values(params ?? {}).join(" ")}`;
+  const how = event.kind === "call" ? "called" : "to";
   return el("article", "message sms",
-    el("div", "by", el("b", "", say("to", { who: owner("phone", event.place) })), el("time", "", clock(event.at))),
+    el("div", "by", el("b", "", say(how, { who: owner("phone", event.place) })), el("time", "", clock(event.at))),
     el("div", "bubble plain", words));
 }
 

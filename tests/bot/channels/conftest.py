@@ -43,4 +43,6 @@ def outside(server: Loopback, http: Http) -> Outside:
         sms_template_code="SMS_1",
         sms_template_alert="SMS_2",
         sms_url=server.url,
+        voice_template="TTS_1",
+        voice_url=server.url,
     )

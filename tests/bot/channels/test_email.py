@@ -181,19 +181,36 @@ def test_an_english_code_can_be_read_in_the_source() -> None:
 
 
 REPLIES = [
-    ("mail", "451 4.7.1 try later", (False, False), "busy"),
+    ("mail", "451 4.7.1 try later", (False, False), "later"),
     ("mail", "553 5.7.1 not yours", (True, False), "sender"),
+    ("mail", "530 5.7.0 authentication required", (True, False), "sender"),
+    ("mail", "552 5.3.4 message size exceeds limit", (True, False), "too_long"),
     ("rcpt", "450 4.2.1 try later", (False, False), "busy"),
-    ("rcpt", "452 4.2.2 full for now", (False, False), "busy"),
+    ("rcpt", "450 4.2.0 Greylisted, see http://postgrey.example", (False, False), "later"),
+    ("rcpt", "452 4.2.2 full for now", (False, False), "mailbox_full"),
     ("rcpt", "421 4.3.2 closing", (False, False), "busy"),
     ("rcpt", "550 5.1.1 no such user", (True, True), "bad_mailbox"),
+    ("rcpt", "550 no such user", (True, True), "bad_mailbox"),
+    ("rcpt", "551 user not local", (True, True), "bad_mailbox"),
     ("rcpt", "553 5.1.3 bad address", (True, True), "bad_mailbox"),
+    ("rcpt", "554 5.1.2 no such domain", (True, True), "bad_mailbox"),
+    ("rcpt", "556 5.1.10 recipient has a null MX", (True, True), "bad_mailbox"),
+    ("rcpt", "550 5.2.1 mailbox disabled", (True, True), "bad_mailbox"),
+    ("rcpt", "550 5.4.1 recipient address rejected: access denied", (True, True), "bad_mailbox"),
+    ("rcpt", "550 #5.1.0 address rejected", (True, True), "bad_mailbox"),
     ("rcpt", "550 5.7.1 policy", (True, False), "refused"),
+    ("rcpt", "554 blocked, you are [5.1.1.9]", (True, False), "refused"),
+    ("rcpt", "550 5.1.8 sender's domain does not exist", (True, False), "sender"),
+    ("rcpt", "554 relay access denied", (True, False), "refused"),
+    ("rcpt", "550 5.2.2 over quota", (True, False), "mailbox_full"),
     ("rcpt", "552 5.2.2 full", (True, False), "mailbox_full"),
     ("data", "451 4.3.0 try later", (False, False), "busy"),
+    ("data", "550 5.1.1 no such user after all", (True, True), "bad_mailbox"),
     ("data", "554 5.6.0 looks like spam", (True, False), "refused"),
-    ("data", "552 5.3.4 too large", (True, False), "mailbox_full"),
+    ("data", "552 5.3.4 too large", (True, False), "too_long"),
+    ("data", "552 exceeded storage allocation", (True, False), "mailbox_full"),
 ]
+"""What a server says at which step; (permanent, the mailbox itself is dead) and the reason."""
 
 
 @pytest.mark.parametrize(("step", "reply", "expected", "reason"), REPLIES)

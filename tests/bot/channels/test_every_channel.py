@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bot.channels import CHANNELS, arms, dingtalk, email, lark, slack, sms, wecom
+from bot.channels import CHANNELS, arms, dingtalk, email, lark, slack, sms, voice, wecom
 from bot.channels.contract import Message, Outside, Target
 from bot.http import Http, encoded
 from handlers.document import Document, Facts, Items, Link, Paragraph, Table
@@ -64,8 +64,12 @@ CASES = {
         100_000,
     ),
     "sms": Case("+8613900000000", Says({"Code": "OK", "Message": "OK", "BizId": "b1"}), sms.card, 600),
+    "voice": Case("+8613900000000", Says({"Code": "OK", "Message": "OK", "CallId": "c^1"}), voice.card, 600),
     "email": Case(MAILBOX, Says(), lambda m: email.card(m, MAILBOX, "bot@example.com"), 600_000),
 }
+SHORT = ("sms", "voice")
+"""Channels of a few words."""
+
 BY_HTTP = [name for name in CASES if name != "email"]
 
 
@@ -97,7 +101,7 @@ def test_title_severity_and_number_of_an_alert_are_shown(name: str, plain: bool)
     assert "disk 93% full" in shown
     assert "CRITICAL" in shown
     assert "42" in shown
-    if name != "sms":
+    if name not in SHORT:
         assert "#42" in shown
         assert "https://runbook.example/disk" in shown
         assert "db-7" in shown
@@ -117,7 +121,7 @@ def test_an_enormous_document_fits_and_keeps_what_must_survive(name: str, piece:
     assert "42" in shown
     if name in ("dingtalk", "lark", "arms"):
         assert KEYWORD in shown
-    if name != "sms":
+    if name not in SHORT:
         assert "#42" in shown
         assert "…" in shown
     shown.encode()  # no half of a surrogate pair
@@ -258,7 +262,7 @@ def test_a_taken_message_gives_a_receipt(name: str, server: Loopback, outside: O
     server.answer = CASES[name].taken
     CHANNELS[name].send(message(), Target(CASES[name].address, "SECsecret"), outside)
     assert len(server.seen) == 1
-    if name != "sms":
+    if name not in SHORT:
         assert server.seen[0].headers["content-type"].startswith("application/json")
         assert server.seen[0].path in CASES[name].address
 
@@ -295,6 +299,7 @@ def test_a_platform_that_is_down_is_temporary(name: str, outside: Outside) -> No
             {case.address[: case.address.find("/", 8)]: nowhere for case in CASES.values() if "//" in case.address}
         ),
         sms_url=nowhere,
+        voice_url=nowhere,
         smtp_url="smtp://127.0.0.1:9",
     )
     with pytest.raises(DeliveryError) as caught:

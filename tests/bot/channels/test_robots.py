@@ -234,5 +234,5 @@ def test_a_verification_card_has_one_six_digit_number(outside: Outside) -> None:
             shown = words(
                 case.card(message(document, kind="code", code="135790", plain=plain, alert=None, number=None))
             )
-            if name != "sms":
+            if name not in ("sms", "voice"):
                 assert set(re.findall(r"\b\d{6}\b", shown, re.ASCII)) == {"135790"}, name

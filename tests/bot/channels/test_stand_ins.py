@@ -26,6 +26,7 @@ TARGETS = {
     "slack": Target("https://hooks.slack.com/services/T1/B1/x1"),
     "arms": Target("https://alerts.aliyuncs.com/api/v1/integrations/custom/arms1"),
     "sms": Target(PHONE),
+    "voice": Target(PHONE),
     "email": Target(MAILBOX),
 }
 TOKENS = {"dingtalk": "tok1", "wecom": "key1", "lark": "hook1", "slack": "T1/B1/x1", "arms": "arms1"}
@@ -51,6 +52,7 @@ class Scene:
     def came(self, channel: str) -> int:
         found: dict[str, Callable[[], list[object]]] = {
             "sms": lambda: list(self.world.sms(PHONE)),
+            "voice": lambda: [event for event in self.world.events if event.kind == "call"],
             "email": lambda: list(self.world.mail(MAILBOX)),
             "arms": lambda: [event for event in self.world.events if event.kind == "alert"],
         }
@@ -80,6 +82,8 @@ def scene() -> Iterator[Scene]:
                 sms_template_code="SMS_CODE",
                 sms_template_alert="SMS_ALERT",
                 sms_url=stand_ins.url,
+                voice_template="TTS_ALERT",
+                voice_url=stand_ins.url,
             ),
         )
         http.close()

@@ -29,12 +29,16 @@ class AccessKey:
 
 
 class AliyunError(Exception):
-    """The gateway refused the call: `code` is its own word, "" when the answer is not its JSON."""
+    """The gateway refused the call: `code` is its own word, "" when the answer is not its JSON.
 
-    def __init__(self, code: str, status: int, retry_after: float | None = None) -> None:
+    said  its sentence, in which a service names the limit that was reached; it may quote a number, so it is not shown
+    """
+
+    def __init__(self, code: str, status: int, retry_after: float | None = None, said: str = "") -> None:
         self.code = code
         self.status = status
         self.retry_after = retry_after
+        self.said = said
         super().__init__(f"{code or 'no code'} (HTTP {status})")
 
     @property
@@ -66,18 +70,57 @@ def call(
     return answer(http.post(f"{url}?{query}", data=b"", headers=headers, timeout_s=timeout_s, configured=True))
 
 
+def get(
+    http: Http,
+    base: str,
+    path: str,
+    action: str,
+    version: str,
+    params: Mapping[str, str],
+    key: AccessKey,
+    now: datetime,
+    *,
+    timeout_s: float = 5.0,
+) -> dict[str, Any]:
+    """One call of an API with paths of its own (ROA style, GET); otherwise like `call`."""
+    url = base.rstrip("/") + path
+    query = encode(list(params.items()))
+    headers = signed(http.host_header(url), action, version, query, key, now, method="GET", path=path)
+    return answer(http.get(f"{url}?{query}", headers=headers, timeout_s=timeout_s, configured=True))
+
+
 def answer(reply: HttpReply) -> dict[str, Any]:
     """The JSON object of a 2xx answer; raises AliyunError for anything else."""
     body = reply.json()
     if not isinstance(body, dict):
-        raise AliyunError("", reply.status, reply.retry_after)
+        raise AliyunError("", reply.status, _wait_s(reply))
     if not 200 <= reply.status < 300:
-        raise AliyunError(str(body.get("Code") or ""), reply.status, reply.retry_after)
+        code = body.get("Code") or body.get("code")  # APIs with paths of their own write all names small
+        said = body.get("Message") or body.get("message")
+        raise AliyunError(str(code or ""), reply.status, _wait_s(reply), said if isinstance(said, str) else "")
     return body
 
 
-def signed(host: str, action: str, version: str, query: str, key: AccessKey, now: datetime) -> dict[str, str]:
-    """Headers of a POST to `/` with an empty body, `Authorization` included."""
+def _wait_s(reply: HttpReply) -> float | None:
+    """Seconds to stay away: the gateway's own header is in milliseconds."""
+    value = (reply.headers.get("x-acs-retry-after") or "").strip()
+    if value.isascii() and value.isdecimal() and len(value) < 9:
+        return int(value) / 1000
+    return reply.retry_after
+
+
+def signed(
+    host: str,
+    action: str,
+    version: str,
+    query: str,
+    key: AccessKey,
+    now: datetime,
+    *,
+    method: str = "POST",
+    path: str = "/",
+) -> dict[str, str]:
+    """Headers of a request with an empty body, `Authorization` included."""
     headers = {
         "host": host,
         "x-acs-action": action,
@@ -87,7 +130,7 @@ def signed(host: str, action: str, version: str, query: str, key: AccessKey, now
         "x-acs-content-sha256": hashlib.sha256(b"").hexdigest(),
     }
     names = sorted(headers)
-    signature = _signature("POST", "/", query, headers, names, headers["x-acs-content-sha256"], key.secret)
+    signature = _signature(method, path, query, headers, names, headers["x-acs-content-sha256"], key.secret)
     headers["Authorization"] = f"{ALGORITHM} Credential={key.id},SignedHeaders={';'.join(names)},Signature={signature}"
     headers["accept"] = "application/json"
     return headers

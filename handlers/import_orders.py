@@ -1,0 +1,127 @@
+"""Owing an import, and telling whoever waits for it why it takes longer or did not work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from handlers import notices, outbox
+from handlers.buttons import drawn, new_nonce
+from handlers.context import Answer, Context, Rules
+from handlers.document import Document, Paragraph
+from handlers.errors import DeliveryError
+from handlers.imports import Wish, system_name
+from handlers.texts import Language, _
+from storage import people
+from storage.database import Tx
+from storage.deliveries import DeliveryRow
+
+PATIENCE = timedelta(minutes=2)
+"""How long a person waits for an import that meets trouble that may pass."""
+
+UNASKED_PATIENCE = timedelta(hours=1)
+
+
+def begin(ctx: Context, source: str, *, preview: bool, trust: bool) -> None:
+    """Owes the import; its answer follows when everything was read."""
+    payload = {
+        "source": source,
+        "preview": preview,
+        "trust": trust,
+        "person": ctx.person.id,
+        "conversation": ctx.place.id,
+        "language": ctx.language,
+    }
+    ctx.wake |= outbox.owe(ctx.tx, [_owed(source, payload, new_nonce(), PATIENCE, ctx.now)])
+
+
+def begin_unasked(tx: Tx, source: str, now: datetime) -> set[str]:
+    """Owes an import that nobody waits for; the lanes to wake."""
+    return outbox.owe(tx, [_owed(source, {"source": source}, now.isoformat(), UNASKED_PATIENCE, now)])
+
+
+def _owed(source: str, payload: dict[str, Any], key: str, life: timedelta, now: datetime) -> dict[str, Any]:
+    way, _colon, instance = source.partition(":")
+    return outbox.row(
+        lane=f"{way}:{instance}",
+        kind="import",
+        channel=way,
+        priority=outbox.ANSWER,
+        dedupe=f"import:{source}:{key}"[:200],
+        payload=payload,
+        due_at=now,
+        expires_at=now + life,
+        created_at=now,
+    )
+
+
+def wish_of(tx: Tx, delivery: DeliveryRow) -> Wish:
+    """What the delivery was owed for. Whole addresses are for an admin one-to-one."""
+    asked = delivery.payload or {}
+    place = people.conversation_by_id(tx, asked.get("conversation", ""))
+    return Wish(
+        asked["source"],
+        preview=asked.get("preview", False),
+        trust=asked.get("trust", False),
+        full=place is not None and place.direct,
+        person=asked.get("person", ""),
+        conversation=asked.get("conversation", ""),
+    )
+
+
+def failed(tx: Tx, delivery: DeliveryRow, error: DeliveryError, rules: Rules, now: datetime) -> set[str]:
+    """Tells why nothing was imported: who asked, else the admins, once a day for the same reason; the lanes to wake."""
+    asked = delivery.payload or {}
+    system = system_name(asked["source"])
+    document = Document(
+        _("{source} could not be read; nothing is changed.", source=system), (Paragraph(error.say),), tone="warning"
+    )
+    ctx = asked_by(tx, delivery, rules, now)
+    if ctx is not None:
+        return owe(ctx, [Answer(document)], f"not-imported:{delivery.id}")
+    if asked.get("person"):
+        return set()
+    dedupe = f"sync:{asked['source']}:{error.reason}:{now.astimezone(rules.zone):%Y-%m-%d}"
+    return notices.tell(tx, notices.admins(tx, rules), document, rules, dedupe=dedupe, now=now)
+
+
+def slow(tx: Tx, delivery: DeliveryRow, error: DeliveryError, rules: Rules, now: datetime) -> set[str]:
+    """Tells who waits that it takes longer, and why; the lanes to wake."""
+    ctx = asked_by(tx, delivery, rules, now)
+    if ctx is None:
+        return set()
+    system = system_name((delivery.payload or {})["source"])
+    document = Document(
+        _("{source} could not be read yet; I try again for two minutes.", source=system), (Paragraph(error.say),)
+    )
+    return owe(ctx, [Answer(document)], f"import-slow:{delivery.id}")
+
+
+def asked_by(tx: Tx, delivery: DeliveryRow, rules: Rules, now: datetime) -> Context | None:
+    """Who asked, and where; None when nobody did, or there is nowhere to answer any more."""
+    asked = delivery.payload or {}
+    place = people.conversation_by_id(tx, asked.get("conversation", ""))
+    person = people.by_id(tx, asked.get("person", ""))
+    if place is None or person is None:
+        return None
+    language: Language = "en" if asked.get("language") == "en" else "zh"
+    return Context(tx, now, rules, person, place, language)
+
+
+def owe(ctx: Context, answers: Iterable[Answer], key: str) -> set[str]:
+    return outbox.owe(
+        ctx.tx,
+        [
+            outbox.answer(
+                drawn(ctx.tx, ctx.rules, answer.document, ctx.language, ctx.place, ctx.person.id, ctx.now),
+                ctx.language,
+                ctx.place,
+                ctx.person.id,
+                private=False,
+                dedupe=key,
+                now=ctx.now,
+            )
+            for answer in answers
+        ],
+    )

@@ -25,7 +25,7 @@ run: $(VENV)/.run ## set everything up and start the service with the sandbox on
 	@exec env SANDBOX="$${SANDBOX:-1}" $(BIN)/python -m bot $(ARGS)
 
 test: $(VENV)/.test ## set everything up and run the whole test suite (ARGS="-k name" selects)
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: $(VENV)/.test ## lint, formatting and types
 	$(BIN)/ruff check $(ROOMS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from sqlalchemy import Connection, Engine, event
 
 from bot.settings import SECRETS, Settings
 from tests import postgres
@@ -25,12 +27,44 @@ settings.load_profile("callboard")
 FOREIGN = ("SLACK_", "DINGTALK_", "ALIBABA_", "WECOM_", "LARK_", "PGHOST", "PGPORT", "PGUSER", "PGPASS", "PGDATABASE")
 
 
+MEMORY = Path("/dev/shm")
+MEMORY_NEEDED = 2**30
+"""A container may have as little as 64 MB there, too little for the folders of all workers and a browser."""
+
+
 def pytest_configure() -> None:
-    """The settings of whoever runs the tests must not reach them: libraries read some of these by themselves."""
+    """The settings of whoever runs the tests must not reach them: libraries read some of these by themselves.
+
+    The folders of the tests are in memory where there is some: every commit waits for the disk, and none has to
+    survive a power cut.
+    """
     ours = {name.upper() for name in Settings.model_fields} | {f"{name.upper()}_FILE" for name in SECRETS}
     for name in list(os.environ):
         if name in ours or name.startswith(FOREIGN) or name.upper().endswith("_PROXY"):
             del os.environ[name]
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+class _Compiled(dict[Any, Any]):
+    """SQL that was compiled once, for every database of its kind: a new one for each test would compile all of it again.
+
+    SQLAlchemy asks by dialect and statement; the dialects of two engines are never the same, but as good as.
+    """
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get((key[0].name, *key[1:]), default)
+
+    def __setitem__(self, key: Any, compiled: Any) -> None:
+        super().__setitem__((key[0].name, *key[1:]), compiled)
+
+
+_compiled = _Compiled()
+
+
+@event.listens_for(Engine, "engine_connect")
+def _share_compiled(connection: Connection) -> None:
+    connection.execution_options(compiled_cache=_compiled)
 
 
 class OutsideRefused(RuntimeError):

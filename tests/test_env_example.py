@@ -51,3 +51,8 @@ def test_its_examples_are_well_formed(tmp_path: Path, monkeypatch: pytest.Monkey
     assert settings.public_url == "https://callboard.example.com"
     assert settings.admins == ("slack:T0001/U0001", "dingtalk:dingcorp01/0147123")
     assert settings.mail_from == "Callboard <alerts@example.com>"
+
+
+def test_the_page_about_running_names_every_setting() -> None:
+    page = (EXAMPLE.parent / "docs" / "running.md").read_text("utf-8")
+    assert [name for name, _ in listed() if f"`{name}`" not in page] == []

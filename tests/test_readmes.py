@@ -1,4 +1,4 @@
-"""The two READMEs say the same, and nothing that does not exist."""
+"""The two READMEs say the same, and nothing that does not exist; the pages they lead to exist as well."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from handlers.commands import COMMANDS
+from handlers.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
@@ -37,11 +38,22 @@ def test_every_chinese_spelling_in_the_tables_is_understood() -> None:
                 assert any(spelling.startswith(quoted.split()[0]) for spelling in known), quoted
 
 
-@pytest.mark.parametrize("name", [ENGLISH, CHINESE])
+@pytest.mark.parametrize("name", [ENGLISH, CHINESE, *(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))])
 def test_what_they_link_to_exists(name: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", text(name)):
         if not target.startswith("http"):
-            assert (ROOT / target).exists(), target
+            assert (ROOT / name).parent.joinpath(target).exists(), target
+
+
+def test_every_page_can_be_reached_from_both() -> None:
+    for name in (ENGLISH, CHINESE):
+        assert [page.name for page in (ROOT / "docs").glob("*.md") if f"(docs/{page.name})" not in text(name)] == []
+
+
+@pytest.mark.parametrize(("kind", "page"), [(kind, page) for kind in SOURCES for page in (ENGLISH, CHINESE)])
+def test_every_kind_of_alert_source_is_explained(kind: str, page: str) -> None:
+    assert f"`{kind}`" in text(page)
+    assert re.search(rf"(?:source add|告警源添加) \w+ {kind} |[Kk]ind `{kind}`|类型 `{kind}`", text(page))
 
 
 def test_both_name_the_same_settings_and_addresses() -> None:

@@ -16,6 +16,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from bot import checks
 from bot.checks import Finding
+from bot.http import Http
 from bot.settings import Settings
 from storage.database import upgrade
 
@@ -30,6 +31,8 @@ SMS = {
     "sms_template_code": "SMS_1",
     "sms_template_alert": "SMS_2",
 }
+
+WATCHING = {**SMS, "das_instances": "rm-1"}
 
 
 class Platforms(BaseHTTPRequestHandler):
@@ -96,10 +99,21 @@ class Platforms(BaseHTTPRequestHandler):
         return 400, {"code": 11205, "msg": "app do not have bot"}
 
     def aliyun(self) -> tuple[int, object]:
-        if self.headers["x-acs-action"] != "QuerySendDetails":
+        answers: dict[str, dict[str, object]] = {
+            "QuerySendDetails": {"Code": "OK", "TotalCount": "0", "SmsSendDetailDTOs": {"SmsSendDetailDTO": []}},
+            "DescribeContactList": {"Code": "200", "Success": True, "Total": 0, "Contacts": {"Contact": []}},
+            "GetAutonomousNotifyEventsInRange": {"Code": "200", "Success": "true", "Data": {"List": {"T": []}}},
+        }
+        answer = answers.get(self.headers["x-acs-action"])
+        if answer is None:
             return 404, {"Code": "InvalidAction.NotFound"}
-        if "Credential=LTAI01," in self.headers["Authorization"]:
-            return 200, {"Code": "OK", "TotalCount": "0", "SmsSendDetailDTOs": {"SmsSendDetailDTO": []}}
+        if "Credential=LTAI03," in self.headers["Authorization"] and answer["Code"] != "OK":
+            return 403, {
+                "Code": "Forbidden.RAM",
+                "Message": "User not authorized to operate on the specified resource.",
+            }
+        if "Credential=LTAI02," not in self.headers["Authorization"]:
+            return 200, answer
         return 404, {"Code": "InvalidAccessKeyId.NotFound", "Message": "Specified access key is not found."}
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the library's name)
@@ -125,7 +139,8 @@ def platforms() -> Iterator[str]:
 
 
 def settings_at(address: str, **values: str) -> Settings:
-    urls = ("slack_api_url", "dingtalk_api_url", "wecom_api_url", "lark_api_url", "aliyun_sms_url")
+    chats = ("slack_api_url", "dingtalk_api_url", "wecom_api_url", "lark_api_url")
+    urls = (*chats, "aliyun_sms_url", "cloudmonitor_url", "das_url")
     return Settings.model_validate({**dict.fromkeys(urls, address), "wecom_bot_token": "", **values})
 
 
@@ -149,6 +164,8 @@ def test_nothing_configured_is_missing_and_nothing_is_wrong() -> None:
         ("lark", LARK, {"lark_app_secret": "other-secret"}, "10014"),
         ("slack", SLACK, {"slack_bot_token": "xoxb-other-secret"}, "invalid_auth"),
         ("sms", SMS, {"alibaba_cloud_access_key_id": "LTAI02"}, "InvalidAccessKeyId.NotFound"),
+        ("cloudmonitor", SMS, {"alibaba_cloud_access_key_id": "LTAI02"}, "InvalidAccessKeyId.NotFound"),
+        ("das rm-1", WATCHING, {"alibaba_cloud_access_key_id": "LTAI02"}, "InvalidAccessKeyId.NotFound"),
     ],
 )
 def test_each_platform_says_whether_it_knows_us(
@@ -177,9 +194,38 @@ def test_a_platform_that_is_down_is_wrong_and_the_others_are_still_looked_at(
     assert finding(settings, "email").state == "missing"
 
 
+def test_a_key_for_sms_alone_is_enough_unless_contacts_are_read_by_themselves(platforms: str) -> None:
+    only_sms = {**WATCHING, "alibaba_cloud_access_key_id": "LTAI03"}
+    found = finding(settings_at(platforms, **only_sms), "cloudmonitor")
+    assert found.state == "missing"
+    assert "cms:DescribeContactList" in found.text
+    assert finding(settings_at(platforms, **only_sms, sync_every="6h"), "cloudmonitor").state == "wrong"
+    assert finding(settings_at(platforms, **only_sms), "das rm-1").state == "wrong"
+
+
 def test_sms_names_the_settings_it_still_needs(platforms: str) -> None:
     found = checks.everything(settings_at(platforms, **{**SMS, "sms_template_code": ""}))
     assert Finding("missing", "SMS_TEMPLATE_CODE", "is needed to send SMS") in found
+
+
+@pytest.mark.parametrize(
+    ("values", "state"),
+    [
+        ({}, "missing"),
+        ({"voice_template": "TTS_1"}, "wrong"),
+        (
+            {
+                "voice_template": "TTS_1",
+                "alibaba_cloud_access_key_id": "k",
+                "alibaba_cloud_access_key_secret": "s",
+            },
+            "ok",
+        ),
+    ],
+)
+def test_calls_need_a_template_and_the_access_key(values: dict[str, str], state: str) -> None:
+    [found] = checks.CHECKS["voice"](Settings(_env_file=None).model_copy(update=values), Http())
+    assert (found.name, found.state) == ("voice", state)
 
 
 class OneUser:

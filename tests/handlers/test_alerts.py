@@ -14,7 +14,7 @@ from sqlalchemy import select
 from handlers import outbox
 from handlers.alerts import Accepted, accept
 from handlers.model import Alert
-from storage import alerts, contacts, deliveries, groups
+from storage import alerts, contacts, deliveries, groups, sources
 from storage.alerts import AlertRow
 from storage.database import Database
 from storage.deliveries import DeliveryRow
@@ -49,6 +49,7 @@ def source(database: Database) -> SourceRow:
 
 def report(database: Database, source: SourceRow, *said: Alert, at: datetime = NOW) -> Accepted:
     with database.write() as tx:
+        assert sources.reporting(tx, source.id, (), at)
         return accept(tx, source, said, at, REPEAT)
 
 

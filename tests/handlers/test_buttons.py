@@ -217,7 +217,7 @@ def test_everybody_in_the_conversation_may_take_an_alert_once(at: Desk, number: 
     _outcome, owed = at.press(token(card, "Acknowledge"), person=WANG)
     assert owed[0]["replaces"] == "C1/1.1"
     assert owed[0]["document"]["blocks"][0]["paragraph"].startswith(f"Wang has alert #{number}")
-    assert [label for label, *_rest in owed[0]["document"]["buttons"]] == ["Give back", "Resolve"]
+    assert [label for label, *_rest in owed[0]["document"]["buttons"]] == ["Give back", "Resolve", "Silence 2 h"]
     _outcome, owed = at.press(token(card, "Acknowledge"), person=LIN)
     assert "Wang did that already" in titles(owed)[0]
 
@@ -239,7 +239,7 @@ def test_a_card_that_was_shown_elsewhere_is_drawn_anew_when_somebody_takes_the_a
     assert set(told) == {"", "C1/9.9"}
     again = told["C1/9.9"]
     assert again["conversation"] == CHANNEL
-    assert ["Acknowledged by", "Wang"] in again["document"]["blocks"][0]["facts"]
+    assert ["Acknowledged by", "Wang, 2026-03-02 17:00 (UTC+8)"] in again["document"]["blocks"][0]["facts"]
     _outcome, owed = at.press(token(again["document"], "Give back"), person=LIN, handle="C1/9.9")
     assert [payload["replaces"] for payload in owed] == ["C1/9.9"], "the pressed card is changed once"
 

@@ -65,6 +65,9 @@ class SlackTown(Town):
     def types(self, text: str, *, person: str = LIN, way: Way = "direct", **more: Any) -> Posted:
         """Somebody types, when everything before it has been said."""
         self.settle()
+        return self._typed(text, person, way, **more)
+
+    def _typed(self, text: str, person: str, way: Way, **more: Any) -> Posted:
         group = "" if self.place(person, way) != CHANNEL else CHANNEL
         if way.startswith("command"):
             posted = self.slack.command(person, text, group=group, **more)
@@ -77,7 +80,7 @@ class SlackTown(Town):
         """Somebody types; the bot's first answer there, to press."""
         self.settle()
         after = self.world.last
-        self.types(text, person=person, way=way, **more)
+        self._typed(text, person, way, **more)
         place = self.place(person, way)
         return self.expect(lambda e: e.kind == "say" and e.place == place, after=after)
 
@@ -85,7 +88,7 @@ class SlackTown(Town):
         """Somebody types; the form that opens before them."""
         self.settle()
         after = self.world.last
-        self.types(text, person=person, way=way, **more)
+        self._typed(text, person, way, **more)
         return self.expect(lambda e: e.kind == "form" and e.person == person, after=after)
 
     def presses(self, event: Event, label: str, *, person: str = LIN, **how: Any) -> Posted:
@@ -117,7 +120,7 @@ class SlackTown(Town):
         """Somebody types; the words of the bot's first answer there."""
         self.settle()
         after = self.world.last
-        self.types(text, person=person, way=way, **more)
+        self._typed(text, person, way, **more)
         return self.answer(self.place(person, way), after=after)
 
     def whispered(self, person: str, after: int) -> list[str]:

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.stories.conftest import ADMIN, GROUP, MEMBER, OTHER, ROBOT_SECRET, ROBOT_URL, Town
 
 PHONE, MAIL = "+8613800138000", "zhang.wei@example.com"
 
 
-ENGLISH = ("contact add Zhang Wei 13800138000 zhang.wei@example.com", "contact show zhang wei", "(active)")
-CHINESE = ("添加联系人 张伟 13800138000 zhang.wei@example.com", "查看联系人 张伟", "（已生效）")
-
-
-@pytest.mark.parametrize(
-    ("add", "show", "active", "remove", "yes", "gone"),
-    [(*ENGLISH, "contact remove Zhang Wei", "yes", "is removed"), (*CHINESE, "删除联系人 张伟", "是", "已删除")],
-    ids=["en", "zh"],
-)
-def test_a_contact_from_its_first_word_to_its_last(
-    town: Town, add: str, show: str, active: str, remove: str, yes: str, gone: str
-) -> None:
-    town.say(add)
+def test_a_contact_from_its_first_word_to_its_last(town: Town) -> None:
+    town.say(f"contact add Zhang Wei {PHONE} {MAIL}")
     for code in (town.code_for(PHONE), town.code_for(MAIL)):
         town.say(code)
-    shown = town.say(show)
-    assert shown.count(active) == 2, shown
+    shown = town.say("contact show zhang wei")
+    assert shown.count("(active)") == 2, shown
     assert PHONE in shown
     assert MAIL in shown
-    assert "?" in town.say(remove) or "？" in town.say(remove)
-    assert gone in town.say(yes)
-    assert active not in town.say(show)
+    assert "?" in town.say("contact remove Zhang Wei")
+    assert "?" in town.say("contact remove Zhang Wei"), "asked again"
+    assert "is removed" in town.say("yes")
+    assert "(active)" not in town.say("contact show zhang wei")
 
 
 def test_in_a_group_personal_data_is_masked_and_one_to_one_it_is_whole(town: Town) -> None:

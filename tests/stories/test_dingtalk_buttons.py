@@ -231,10 +231,10 @@ def test_the_card_of_an_alert_is_for_everybody_and_follows_what_others_do(cards:
     fire(cards)
     cards.say("help", person=MEMBER)
     card = asked(cards, "alert 1")
-    assert [one["label"] for one in controls(card.body)] == ["Acknowledge", "Resolve"]
+    assert [one["label"] for one in controls(card.body)] == ["Acknowledge", "Resolve", "Silence 2 h"]
     cards.client.press(MEMBER, card, token(card, "Acknowledge"))
     assert "Wang has alert #1" in now(cards, card)["text"]
-    assert [one["label"] for one in controls({"values": now(cards, card)})] == ["Give back", "Resolve"]
+    assert [one["label"] for one in controls({"values": now(cards, card)})] == ["Give back", "Resolve", "Silence 2 h"]
     after = cards.world.last
     cards.say("resolve 1")
     cards.expect(lambda e: e.kind == "update" and e.ref == card.ref, after=after)
@@ -363,8 +363,8 @@ def test_the_card_of_an_alert_has_links_and_the_first_visitor_takes_it_for_the_c
     assert town.alert(town.source("dba"), {"title": "disk <b>full</b>", "severity": "critical"}).status_code == 200
     card = town.expect(lambda e: e.kind == "card" and "disk" in words(e.body), after=after)
     buttons = card.body["actionCard"]["btns"]
-    assert [one["title"] for one in buttons] == ["Acknowledge", "Resolve"]
-    ack, resolve = (LINK.findall(one["actionURL"])[0] for one in buttons)
+    assert [one["title"] for one in buttons] == ["Acknowledge", "Resolve", "Silence 2 h"]
+    ack, resolve, _silence = (LINK.findall(one["actionURL"])[0] for one in buttons)
     assert ">ack #1<" in page(town, ack)
     assert "in the name of Ops" in page(town, ack)
     first = press(town, ack)
@@ -400,7 +400,7 @@ def test_a_mail_has_the_links_and_a_text_message_has_none(town: Town) -> None:
     after = town.world.last
     town.alert(town.source("dba"), {"title": "disk full", "severity": "critical"})
     mail = town.expect(lambda e: e.kind == "mail", after=after)
-    assert len(set(LINK.findall(mail.body["plain"]))) == 2
+    assert len(set(LINK.findall(mail.body["plain"]))) == 3  # acknowledge, resolve, silence
     assert LINK.search(html.unescape(mail.body["html"]))
     sms = town.expect(lambda e: e.kind == "sms", after=after)
     assert "confirm" not in words(sms.body)
@@ -444,7 +444,7 @@ def test_an_acknowledged_alert_is_only_to_be_resolved_and_a_recovery_has_no_link
     after = town.world.last
     town.alert(path, alert)
     again = town.expect(lambda e: e.kind == "card" and "disk" in words(e.body), after=after)
-    assert again.body["actionCard"]["singleTitle"] == "Resolve"
+    assert [one["title"] for one in again.body["actionCard"]["btns"]] == ["Resolve", "Silence 2 h"]
     after = town.world.last
     town.alert(path, {**alert, "status": "resolved"})
     over = town.expect(lambda e: e.kind == "card" and "disk" in words(e.body), after=after)

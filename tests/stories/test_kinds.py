@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -80,30 +81,25 @@ def test_an_alert_of_each_kind_becomes_a_card_and_its_end_another(
     assert "No alert is open" in town.say("alerts")
 
 
-@pytest.mark.parametrize("kind", ["arms", "das"])
-@pytest.mark.parametrize("file", ["test-body.txt", "test-template.txt"])
-def test_the_test_of_the_arms_console_is_shown_and_leaves_nothing_open(kind: str, file: str, town: Town) -> None:
+def test_the_test_of_the_arms_console_is_shown_and_leaves_nothing_open(town: Town) -> None:
     with_robot(town)
-    path = town.source("dba", kind, "monitor")
-    after = town.world.last
-    assert post(town, path, f"arms/{file}", PLAIN).status_code == 200
-    [card] = cards(town, after)
-    assert "Test from the ARMS console received" in card
-    assert "No alert is open" in town.say("alerts")
+    for number, (kind, file) in enumerate(product(("arms", "das"), ("test-body.txt", "test-template.txt"))):
+        path = town.source("dba", kind, f"monitor-{number}")
+        after = town.world.last
+        assert post(town, path, f"arms/{file}", PLAIN).status_code == 200
+        [card] = cards(town, after)
+        assert "Test from the ARMS console received" in card, (kind, file)
+        assert "No alert is open" in town.say("alerts"), (kind, file)
 
 
-@pytest.mark.parametrize(
-    ("kind", "body", "path"),
-    [
+def test_a_wrong_body_is_answered_with_the_path_of_the_wrong_field(town: Town) -> None:
+    with_robot(town)
+    wrong: tuple[tuple[str, object, str], ...] = (
         ("grafana", {"alerts": [{"values": 5}]}, "$.alerts[0].values"),
         ("arms", {"alerts": [{}, {"status": "burning"}]}, "$.alerts[1].status"),
         ("das", {"Data": {"List": {"T": [5]}}}, "$.Data.List.T[0]"),
-    ],
-)
-def test_a_wrong_body_is_answered_with_the_path_of_the_wrong_field(
-    kind: str, body: object, path: str, town: Town
-) -> None:
-    with_robot(town)
-    answer = town.alert(town.source("dba", kind, "monitor"), body)
-    assert (answer.status_code, answer.json()["path"]) == (400, path)
+    )
+    for kind, body, path in wrong:
+        answer = town.alert(town.source("dba", kind, f"monitor-{kind}"), body)
+        assert (answer.status_code, answer.json()["path"]) == (400, path)
     assert "No alert is open" in town.say("alerts")

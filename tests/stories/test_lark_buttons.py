@@ -111,7 +111,7 @@ def test_a_long_list_goes_on(lark: LarkTown) -> None:
 
 def test_an_alert_is_acknowledged_once_and_whoever_is_late_is_told(lark: LarkTown) -> None:
     shown = alert(lark)
-    assert labels(shown) == ["Acknowledge", "Resolve"]
+    assert labels(shown) == ["Acknowledge", "Resolve", "Silence 2 h"]
     lark.tell("me", person=MEMBER)
     assert lark.press(shown, "Acknowledge", person=MEMBER).toast[0] == "success"
     assert "Give back" in lark.now_shows(shown)

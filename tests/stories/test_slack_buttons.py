@@ -239,7 +239,7 @@ def test_an_alert_is_acknowledged_once_and_whoever_is_late_is_told(town: SlackTo
     an_alert(town)
     town.asks("me", person=WANG, way="command")
     shown, mine = town.card("alert 1", way="mention"), town.card("alert 1")
-    assert labels(shown) == ["Acknowledge", "Resolve"]
+    assert labels(shown) == ["Acknowledge", "Resolve", "Silence 2 h"]
     town.presses(shown, "Acknowledge", person=WANG)
     assert "Give back" in town.now_shows(shown)
     assert "Wang has alert #1" in town.now_shows(shown)

@@ -144,7 +144,7 @@ def test_a_second_press_is_told_who_was_first(town: WeComTown) -> None:
     after = town.world.last
     pressed(town, card, "Acknowledge", MEMBER)
     [update] = [event for event in town.world.after(after) if event.kind == "update"]
-    assert (update.person, labels(update)) == ("", ["Give back", "Resolve"])
+    assert (update.person, labels(update)) == ("", ["Give back", "Resolve", "Silence 2 h"])
     after = town.world.last
     pressed(town, card, "Acknowledge", OTHER)
     told = [event for event in town.world.after(after) if event.kind in ("say", "update")]
@@ -158,8 +158,11 @@ def test_a_second_press_is_told_who_was_first(town: WeComTown) -> None:
 def test_the_card_of_an_alert_in_the_app_changes_in_place_with_each_press(town: WeComTown) -> None:
     open_alert(town)
     card = asked(town, "app", "alert 1")
-    assert labels(card) == ["Acknowledge", "Resolve"]
-    for label, then in (("Acknowledge", ["Give back", "Resolve"]), ("Give back", ["Acknowledge", "Resolve"])):
+    assert labels(card) == ["Acknowledge", "Resolve", "Silence 2 h"]
+    for label, then in (
+        ("Acknowledge", ["Give back", "Resolve", "Silence 2 h"]),
+        ("Give back", ["Acknowledge", "Resolve", "Silence 2 h"]),
+    ):
         after = town.world.last
         pressed(town, card, label)
         card = [event for event in town.world.after(after) if event.kind == "update"][-1]
@@ -176,7 +179,7 @@ def test_the_card_of_an_alert_in_the_app_follows_what_others_do(town: WeComTown)
     after = town.world.last
     town.types("ack 1", "group", MEMBER)
     update = town.expect(lambda e: e.kind == "update", after=after)
-    assert (update.place, update.ref, labels(update)) == (card.place, card.ref, ["Give back", "Resolve"])
+    assert (update.place, update.ref, labels(update)) == (card.place, card.ref, ["Give back", "Resolve", "Silence 2 h"])
     town.forward(seconds=5)
     after = town.world.last
     town.types("unack 1", "group", MEMBER)

@@ -241,8 +241,10 @@ def test_the_shortcut_is_a_command_of_that_person_in_that_channel() -> None:
     assert decode_shortcut({**payload, "type": "shortcut"}, NOW) is None
 
 
-LEAVES: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers() | st.text()
-JSON: st.SearchStrategy[Any] = st.recursive(LEAVES, lambda x: st.lists(x) | st.dictionaries(st.text(), x))
+LEAVES: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers() | st.text(max_size=20)
+JSON: st.SearchStrategy[Any] = st.recursive(
+    LEAVES, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=10), x, max_size=3), max_leaves=8
+)
 NAMES = ("user", "team", "container", "channel", "message", "view", "actions", "trigger_id", "response_url")
 
 

@@ -23,8 +23,9 @@ TARGETS = {
     "arms": Target("https://alerts.aliyuncs.com/api/v1/integrations/custom/arms1"),
     "email": Target("ann@example.com"),
     "sms": Target("+8613900000000"),
+    "voice": Target("+8613900000000"),
 }
-KINDS = {"email": "mail", "sms": "sms", "arms": "alert"}
+KINDS = {"email": "mail", "sms": "sms", "voice": "call", "arms": "alert"}
 
 HOSTILE = "<@all> <at id=all></at> <!channel> @here [x](javascript:alert(1)) **DAS** `a` \x00\u202e & </font> $x$"
 DOCUMENTS: dict[str, Document] = {
@@ -53,6 +54,8 @@ def outside(stand_ins: StandIns, world: World) -> Iterator[Outside]:
         sms_template_code="SMS_CODE",
         sms_template_alert="SMS_ALERT",
         sms_url=stand_ins.url,
+        voice_template="TTS_ALERT",
+        voice_url=stand_ins.url,
     )
     http.close()
 
@@ -72,7 +75,7 @@ def test_messages_are_taken(channel: str, which: str, plain: bool, outside: Outs
     assert [event.kind for event in world.events] == [KINDS.get(channel, "card")]
 
 
-@pytest.mark.parametrize("channel", [name for name in CHANNELS if name != "arms"])
+@pytest.mark.parametrize("channel", [name for name in CHANNELS if name not in ("arms", "voice")])
 def test_codes_are_taken(channel: str, outside: Outside, world: World) -> None:
     document = Document("Verification", (Paragraph("Your code is 123456."),))
     owed = message(document, kind="code", code="123456", alert=None, number=None, group="", thread="")

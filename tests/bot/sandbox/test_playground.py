@@ -127,7 +127,7 @@ def test_settings_lead_every_platform_to_the_stand_ins(playground: Playground) -
     } == dict.fromkeys(
         (
             *("slack_api_url", "slack_hooks_url", "dingtalk_api_url", "dingtalk_oapi_url", "wecom_api_url"),
-            *("lark_api_url", "aliyun_sms_url", "cloudmonitor_url", "arms_url", "das_url"),
+            *("lark_api_url", "aliyun_sms_url", "aliyun_voice_url", "cloudmonitor_url", "arms_url", "das_url"),
         ),
         url,
     )

@@ -28,6 +28,7 @@ FORMS: tuple[Form, ...] = (
     Form("group note", (), ("组备注",), text=True, lead=1),
     Form("group delete", (), ("删除组",)),
     Form("sync cloudmonitor", (), ("同步云监控",)),
+    Form("sync das", (), ("同步DAS",)),
     Form("source add", (), ("告警源添加", "添加告警源"), ("to",)),
     Form("source list", (), ("告警源列表",)),
     Form("source remove", (), ("告警源删除",)),

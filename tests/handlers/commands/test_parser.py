@@ -83,6 +83,8 @@ HEADS: tuple[tuple[str, str, Language], ...] = (
     ("添加管理员 @张伟", "admin add", "zh"),
     ("import cloudmonitor", "sync cloudmonitor", "en"),
     ("同步云监控", "sync cloudmonitor", "zh"),
+    ("sync das rm-uf6example000001", "sync das", "en"),
+    ("同步DAS rm-uf6example000001 预览", "sync das", "zh"),
     ("我的联系人", "me", "zh"),
     ("whoami", "me", "en"),
     ("谁收到 critical", "who", "zh"),

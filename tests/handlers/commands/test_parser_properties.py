@@ -60,7 +60,7 @@ def outcome(text: str) -> Request | CommandError:
 
 
 @given(ANY_TEXT | MIXED)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_text_is_a_command_or_a_command_error(text: str) -> None:
     found = outcome(text)
     if isinstance(found, CommandError):

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 import bot
+from bot.aliyun import AccessKey
+from bot.bodies import Bodies
 from bot.channels import CHANNELS
 from bot.channels.contract import Outside
+from bot.delivery.asker import Asker
+from bot.delivery.clock import SharedClock
 from bot.delivery.compose import Sender
-from bot.delivery.worker import Worker
+from bot.delivery.replicas import TEND_S, Line, Replicas
+from bot.delivery.worker import POLL_S, Worker
 from bot.http import Http
+from bot.imports import Cloud
 from bot.inbox import Inbox
 from bot.intake import Intake
 from bot.metrics import Heartbeats, Metrics
@@ -30,13 +37,16 @@ from bot.rest import Rest
 from bot.sandbox import page
 from bot.sandbox.playground import Playground
 from bot.settings import Settings, months, overrides, secret_key
+from bot.watch import Watch
 from bot.web import alerts as alerts_web
-from bot.web import confirm, health
+from bot.web import confirm, health, robot
 from bot.web import dingtalk as dingtalk_web
 from bot.web import lark as lark_web
+from bot.web import receipts as receipts_web
 from bot.web import slack as slack_web
 from bot.web import wecom as wecom_web
 from bot.web.alerts import refusal
+from bot.web.front import Front
 from handlers.buttons import ForgedButton
 from handlers.context import Rules
 from handlers.errors import PayloadError
@@ -54,6 +64,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def new_post_id() -> str:
+    """Tells one message that was posted for a robot from every other."""
+    return secrets.token_hex(16)
+
+
 def outside_of(settings: Settings) -> Outside:
     """What the channels may use to reach the world."""
     return Outside(
@@ -67,7 +82,14 @@ def outside_of(settings: Settings) -> Outside:
         sms_sign_name=settings.sms_sign_name,
         sms_template_code=settings.sms_template_code,
         sms_template_alert=settings.sms_template_alert,
+        voice_template=settings.voice_template,
+        voice_shown_number=settings.voice_shown_number,
     )
+
+
+def cloud_of(settings: Settings, outside: Outside) -> Cloud:
+    """The account that contacts and events are read from."""
+    return Cloud(outside.http, AccessKey(outside.access_key_id, outside.access_key_secret), settings.cloudmonitor_api)
 
 
 class CannotStart(Exception):
@@ -113,6 +135,7 @@ def rules_of(
 ) -> Rules:
     """The settings that concern the rules; `address` is where this process listens, `local`: people are there too."""
     ways = {name: PLATFORMS[name].buttons(credentials[name]) for name in credentials}
+    missing = {name: lacks for name, channel in CHANNELS.items() if (lacks := channel.missing(outside))}
     return Rules(
         buttons={name: way for name, way in ways.items() if way},
         forms=frozenset(name for name in ways if PLATFORMS[name].forms),
@@ -124,10 +147,10 @@ def rules_of(
         public_url=settings.public_url or address,
         webhook_hosts=settings.webhook_hosts,
         repeat_interval=timedelta(seconds=settings.repeat_interval),
-        budgets={name: channel.budgets for name, channel in CHANNELS.items()}
+        budgets={name: channel.budgets for name, channel in CHANNELS.items() if name not in missing}
         | {f"chat:{name}": PLATFORMS[name].budgets for name in credentials},
         months=months(settings),
-        missing={name: lacks for name, channel in CHANNELS.items() if (lacks := channel.missing(outside))},
+        missing=missing,
         private=frozenset({"dingtalk", "lark", "slack"}) | wecom.private(credentials.get("wecom")),
         version=bot.__version__,
     )
@@ -140,18 +163,11 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-class Line(Protocol):
-    """A connection held open to a platform."""
-
-    def start(self) -> None: ...
-
-    def stop(self, timeout_s: float, /) -> object: ...
-
-
 class Service:
     """The parts that were asked for: `start()` them, serve `app`, `stop()` them.
 
-    `clock` gives the time (aware, UTC); everything that depends on time gets it from here.
+    `clock` gives the time (aware, UTC); everything that depends on time gets it from here. Without one it is this
+    machine's on SQLite, and on PostgreSQL the database's, so that replicas agree whatever their machines say.
     """
 
     def __init__(
@@ -159,11 +175,14 @@ class Service:
         settings: Settings,
         parts: frozenset[str] = ALL_PARTS,
         *,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] | None = None,
         playground: Playground | None = None,
         rules: Mapping[str, Any] | None = None,
+        poll_s: float = POLL_S,
+        tend_s: float = TEND_S,
     ) -> None:
-        """`rules` replaces fields of the rules (random sources) in tests."""
+        """`rules` replaces fields of the rules (random sources) in tests; `poll_s` and `tend_s` say how long something can
+        go unnoticed of which no other process told."""
         self.parts = parts
         self.playground = playground
         address = f"http://{_reachable(settings.host)}:{settings.port}"
@@ -174,10 +193,13 @@ class Service:
             self.playground.service_url = address
             settings = self.playground.settings(settings)
         self.settings = settings
-        self.clock = clock
         self.heartbeats = Heartbeats()
         self.metrics = Metrics(self.heartbeats)
         self.database = opened(settings, parts)
+        shared = None
+        if clock is None:
+            clock = utc_now if self.database.sqlite else (shared := SharedClock(self.database.now))
+        self.clock = clock
         self.metrics.watch_queue(self._waiting)
         outside = outside_of(settings)
         self.http = outside.http
@@ -185,14 +207,65 @@ class Service:
         local = self.playground is not None
         made = rules_of(settings, outside, self.credentials, address, local=local)
         self.rules = replace(made, **(rules or {}))
-        sender = Sender(self.database, self.rules, outside, CHANNELS, PLATFORMS, self.credentials)
+        cloud = cloud_of(settings, outside)
+        sender = Sender(self.database, self.rules, outside, CHANNELS, PLATFORMS, self.credentials, cloud)
         watched: dict[str, Any] = {"clock": clock, "metrics": self.metrics, "heartbeats": self.heartbeats}
-        self.worker = Worker(self.database, self.rules, sender, alone=self.database.sqlite, **watched)
-        self.inbox = Inbox(self.database, self.rules, wake_worker=self.worker.wake, **watched)
-        self.intake = Intake(self.database, repeat=self.rules.repeat_interval, wake_worker=self.worker.wake, **watched)
+        self.worker = Worker(self.database, self.rules, sender, alone=self.database.sqlite, poll_s=poll_s, **watched)
+        self.asker = Asker(
+            self.database,
+            self.rules,
+            outside,
+            CHANNELS,
+            clock=self.clock,
+            heartbeats=self.heartbeats,
+            wake_worker=self.wake_workers,
+        )
+        self.watch = Watch(
+            self.database,
+            self.rules,
+            cloud,
+            sync_every=timedelta(seconds=settings.sync_every) if settings.sync_every else None,
+            instances=settings.das_instances,
+            level=settings.das_level,
+            wake_worker=self.wake_workers,
+            **watched,
+        )
+        self.replicas: Replicas | None = None
+        self.inbox = Inbox(
+            self.database, self.rules, wake_worker=self.wake_workers, tell=self._tell, poll_s=poll_s, **watched
+        )
+        self.intake = Intake(
+            self.database,
+            repeat=self.rules.repeat_interval,
+            wake_worker=self.wake_workers,
+            calls="voice" not in self.rules.missing,
+            **watched,
+        )
         self.slack = self._slack()
-        self.lines = self._lines() if "worker" in parts else {}
+        makers = self._lines() if "worker" in parts else {}
+        self.lines: dict[str, Line] = {}
+        if self.database.sqlite:
+            self.lines = {name: make() for name, make in makers.items()}
+        else:
+            self.replicas = Replicas(
+                self.database,
+                hear=(self.worker.wake, self.inbox.wake) if "worker" in parts else (),
+                lines=makers,
+                heartbeats=self.heartbeats,
+                clock=shared,
+                tend_s=tend_s,
+            )
         self.app = self._web()
+        self.front = Front(self.app, alerts_web.QuickAlerts(self.intake, self.metrics, clock))
+
+    def wake_workers(self) -> None:
+        """Something is due: for the worker of this process and those of others; from any thread."""
+        self.worker.wake()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.replicas is not None:
+            self.replicas.tell()
 
     def _slack(self) -> SlackRouting | None:
         app = self.credentials.get("slack")
@@ -203,12 +276,12 @@ class Service:
             app.bot_token, inbox.take_in, inbox.carry_out, self.clock, api_url=self.settings.slack_api_url
         )
 
-    def _lines(self) -> dict[str, Line]:
-        """The connections we hold open to platforms that push through one, each under the name of its heartbeat."""
-        settings = self.settings
-        lines: dict[str, Line] = {}
+    def _lines(self) -> dict[str, Callable[[], Line]]:
+        """Makes the connections we hold open to platforms that push through one, each under the name of its heartbeat."""
+        settings, slack_routing = self.settings, self.slack
+        lines: dict[str, Callable[[], Line]] = {}
         if settings.dingtalk_stream and "dingtalk" in self.credentials:
-            lines["dingtalk stream"] = StreamRunner(
+            lines["dingtalk stream"] = lambda: StreamRunner(
                 settings.dingtalk_client_id,
                 settings.dingtalk_client_secret,
                 self._from_stream,
@@ -217,10 +290,10 @@ class Service:
                 beat=lambda: self.heartbeats.beat("dingtalk stream"),
                 pressed=self._pressed_in_stream if self.rules.buttons.get("dingtalk") == "press" else None,
             )
-        if settings.slack_app_token and self.slack is not None:
-            lines["slack socket"] = SocketRunner(
+        if settings.slack_app_token and slack_routing is not None:
+            lines["slack socket"] = lambda: SocketRunner(
                 settings.slack_app_token,
-                self.slack.dispatch,
+                slack_routing.dispatch,
                 api_url=settings.slack_api_url,
                 beat=lambda: self.heartbeats.beat("slack socket"),
             )
@@ -246,11 +319,15 @@ class Service:
         return {}
 
     def start(self) -> None:
+        if self.replicas is not None:
+            self.replicas.start()
         if "web" in self.parts:
             self.intake.start()
         if "worker" in self.parts:
             self.inbox.start()
             self.worker.start()
+            self.watch.start()
+            self.asker.start()
             for line in self.lines.values():
                 line.start()
 
@@ -266,8 +343,12 @@ class Service:
             self.heartbeats.forget(name)
         if "web" in self.parts:
             self.intake.stop(left())
+        if self.replicas is not None:
+            self.replicas.stop(left())
         if "worker" in self.parts:
+            self.watch.stop(left())
             self.inbox.stop(left())
+            self.asker.stop(left())
             self.worker.stop(left())
         if self.playground is not None:
             self.playground.stop()
@@ -278,7 +359,10 @@ class Service:
         app = Flask("callboard", static_folder=None)
         app.json.ensure_ascii = False  # type: ignore[attr-defined]
         app.register_blueprint(health.blueprint(self.database, self.metrics, self.heartbeats))
-        app.register_blueprint(alerts_web.blueprint(self.intake, self.clock))
+        bodies = Bodies(self.database, self.clock)
+        app.register_blueprint(alerts_web.blueprint(self.intake, bodies, self.clock))
+        app.register_blueprint(robot.blueprint(self.intake, bodies, self.clock, new_post_id))
+        app.register_blueprint(receipts_web.blueprint(self.database, self.rules, self.clock, self.wake_workers))
         app.register_blueprint(
             dingtalk_web.blueprint(
                 self.settings.dingtalk_client_secret, self.inbox.take_in, self.inbox.carry_out, self.clock
@@ -297,7 +381,7 @@ class Service:
                 wecom.robot_envelope(self.settings),
                 self.inbox.take_in,
                 self.inbox.carry_out,
-                Rest(self.database, self.clock, self.worker.wake),
+                Rest(self.database, self.clock, self.wake_workers),
                 self.clock,
                 self.rules.language,
             )

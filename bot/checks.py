@@ -10,14 +10,18 @@ import smtplib
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from bot import cloudmonitor, das
 from bot.aliyun import AccessKey, AliyunError, call
+from bot.aliyun_reading import Account
 from bot.http import Http, HttpReply, Unreachable
+from bot.imports import Cloud
 from bot.settings import KEY_FILE, Settings, overrides, secret_key
+from handlers.errors import DeliveryError
 from storage.database import Database
 from storage.vault import WrongKey
 
@@ -278,6 +282,70 @@ def _sms(settings: Settings, http: Http) -> list[Finding]:
     return [_refused("sms", status, said, "check the access key and its right to use SMS"), *findings]
 
 
+def _readable(
+    settings: Settings, http: Http, name: str, rights: str, read: Callable[[Account], object]
+) -> DeliveryError | None:
+    """Why something at Alibaba Cloud cannot be read; None: it can."""
+    cloud = Cloud(
+        http, AccessKey(settings.alibaba_cloud_access_key_id, settings.alibaba_cloud_access_key_secret), pause=_no_pause
+    )
+    try:
+        read(cloud.account(name, rights, datetime.now(UTC)))
+    except DeliveryError as error:
+        return error
+    return None
+
+
+def _no_pause(_seconds: float) -> None:
+    """One call needs none."""
+
+
+def _cloudmonitor(settings: Settings, http: Http) -> list[Finding]:
+    """Reads one contact. Who wants SMS only need not allow it."""
+    name = "cloudmonitor"
+    if not settings.alibaba_cloud_access_key_id:
+        return [Finding("missing", name, "set ALIBABA_CLOUD_ACCESS_KEY_ID and …_SECRET to import contacts")]
+    version = settings.cloudmonitor_api
+    error = _readable(
+        settings,
+        http,
+        "CloudMonitor",
+        cloudmonitor.RIGHTS[version],
+        lambda account: cloudmonitor.first(account, version),
+    )
+    if error is None:
+        return [Finding("ok", name, "contacts can be imported")]
+    optional = error.reason == "permission" and not settings.sync_every
+    return [Finding("missing" if optional else "wrong", name, str(error.say))]
+
+
+def _das(settings: Settings, http: Http) -> list[Finding]:
+    """Asks for the events of the last minute of each instance that is watched."""
+    name = "das"
+    if not settings.das_instances:
+        return [Finding("missing", name, "set DAS_INSTANCES to fetch events")]
+    now = datetime.now(UTC)
+    findings = []
+    for instance in settings.das_instances:
+
+        def read(account: Account, instance: str = instance) -> None:
+            list(das.events(account, instance, now - timedelta(minutes=1), now, settings.das_level))
+
+        error = _readable(settings, http, f"DAS {instance}", das.RIGHTS_TO_EVENTS, read)
+        text = "its events can be read" if error is None else str(error.say)
+        findings.append(Finding("ok" if error is None else "wrong", f"{name} {instance}", text))
+    return findings
+
+
+def _voice(settings: Settings, _http: Http) -> list[Finding]:
+    """Calls nobody: the access key is that of SMS, and whether a template is accepted only a call tells."""
+    if not settings.voice_template:
+        return [Finding("missing", "voice", "set VOICE_TEMPLATE to have phones called for critical alerts")]
+    if not settings.alibaba_cloud_access_key_id:
+        return [Finding("wrong", "voice", "VOICE_TEMPLATE is set: it also needs ALIBABA_CLOUD_ACCESS_KEY_ID")]
+    return [Finding("ok", "voice", "phones are called for critical alerts")]
+
+
 CHECKS: dict[str, Callable[[Settings, Http], list[Finding]]] = {
     "settings": _settings,
     "database": _database,
@@ -287,4 +355,7 @@ CHECKS: dict[str, Callable[[Settings, Http], list[Finding]]] = {
     "lark": _lark,
     "email": _email,
     "sms": _sms,
+    "voice": _voice,
+    "cloudmonitor": _cloudmonitor,
+    "das": _das,
 }

@@ -151,6 +151,35 @@ def _positive(value: int) -> int:
     return value
 
 
+def _span(value: object) -> object:
+    """Seconds, or a number with its unit: `3600`, `90m`, `6h`, `1d`."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"([0-9]{1,9})\s*([smhd]?)", value.lower())
+        if not found:
+            raise ValueError("must be a number of seconds, or one like 90m, 6h, 1d")
+        return int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
+    return value
+
+
+def _minute(value: int) -> int:
+    if value and not 60 <= value <= 365 * 86_400:
+        raise ValueError("must be at least one minute and at most a year (0: off)")
+    return value
+
+
+def _capital(value: object) -> object:
+    return value.capitalize() if isinstance(value, str) else value
+
+
+def _instances(value: tuple[str, ...]) -> tuple[str, ...]:
+    for instance in value:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?", instance):
+            raise ValueError(
+                f"must list ids like rm-uf6example000001 (PolarDB: cluster/node), and {instance!r} is not one"
+            )
+    return value
+
+
 def _host(value: str) -> str:
     if re.search(r"[\s/@]", value) or "://" in value:
         raise ValueError("must be an address or a host name such as 127.0.0.1")
@@ -200,6 +229,7 @@ class Settings(BaseSettings):
 
     repeat_interval  seconds before an unchanged firing alert is sent again
     …_month          messages the platform's organisation may send in a calendar month; 0: not metered
+    sync_every       seconds between imports from CloudMonitor that nobody asks for; 0: none
     """
 
     model_config = SettingsConfigDict(
@@ -264,10 +294,16 @@ class Settings(BaseSettings):
     sms_template_code: Name = ""
     sms_template_alert: Name = ""
     aliyun_sms_url: Origin = ""
+    voice_template: Name = ""
+    voice_shown_number: Name = ""
+    aliyun_voice_url: Origin = ""
     cloudmonitor_url: Origin = ""
     arms_url: Origin = ""
     das_url: Origin = ""
-    das_instances: Names = ()
+    das_instances: Annotated[Names, AfterValidator(_instances)] = ()
+    das_level: Annotated[Literal["Notice", "Optimization", "Warn", "Critical"], BeforeValidator(_capital)] = "Notice"
+    cloudmonitor_api: Literal["2019-01-01", "2024-03-30"] = "2019-01-01"
+    sync_every: Annotated[int, BeforeValidator(_span), AfterValidator(_minute)] = 0
 
     @model_validator(mode="after")
     def _both_halves(self) -> Self:
@@ -329,6 +365,7 @@ VENDORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("wecom_api_url", ("https://qyapi.weixin.qq.com",)),
     ("lark_api_url", ("https://open.feishu.cn", "https://open.larksuite.com")),
     ("aliyun_sms_url", ("https://dysmsapi.aliyuncs.com",)),
+    ("aliyun_voice_url", ("https://dyvmsapi.aliyuncs.com",)),
     ("cloudmonitor_url", ("https://metrics.cn-hangzhou.aliyuncs.com",)),
     ("arms_url", ("https://alerts.aliyuncs.com",)),
     ("das_url", ("https://das.cn-shanghai.aliyuncs.com",)),

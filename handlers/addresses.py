@@ -39,11 +39,14 @@ def channel_name(channel: str) -> Say:
     names: dict[str, Say] = {
         PHONE: _("phone"),
         EMAIL: _("email"),
+        "voice": _("phone call"),
         "dingtalk": _("DingTalk robot"),
         "wecom": _("WeCom robot"),
         "lark": _("Lark robot"),
         "slack": _("Slack webhook"),
         "arms": "ARMS",
+        "cloudmonitor": _("CloudMonitor"),
+        "das": "DAS",
     }
     return names.get(channel, channel)
 

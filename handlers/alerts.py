@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from handlers import outbox
+from handlers.addresses import PHONE
 from handlers.model import Alert
 from handlers.routing import Target, targets
-from storage import alerts, deliveries, groups, sources
+from handlers.silences import Change, hide
+from storage import alerts, deliveries, silences
 from storage.alerts import AlertRow
 from storage.database import Tx
 from storage.sources import SourceRow
@@ -27,24 +29,33 @@ class Accepted:
     lanes: frozenset[str]
 
 
-def accept(tx: Tx, source: SourceRow, report: Sequence[Alert], now: datetime, repeat: timedelta) -> Accepted:
-    """Writes what a source reports and owes the cards for what changed. The same report again changes nothing more."""
-    # First, because it locks the source: two processes that get the same alarm at once must not both find it new.
-    sources.seen(tx, source.id, now)
+def accept(
+    tx: Tx, source: SourceRow, report: Sequence[Alert], now: datetime, repeat: timedelta, *, calls: bool = False
+) -> Accepted:
+    """Writes what a source reports and owes the cards for what changed. The same report again changes nothing more.
+
+    The source's row has to be locked (`sources.reporting`).
+    `calls`: phones are called as well for what is critical.
+    """
     to = targets(tx, source.group_id)
-    group = groups.by_id(tx, source.group_id) if source.group_id is not None else None
-    ids: list[int] = []
-    owed: list[dict[str, Any]] = []
+    group_name = source.group_name or ""
+    quiet = silences.active(tx)
+    outcomes: list[tuple[Alert, Outcome]] = []
     for part in _parts(report):
-        for alert, (number, version, severity, urgency) in zip(
-            part, _accept_part(tx, source, part, now, repeat), strict=True
-        ):
-            ids.append(number)
-            if version is not None:
-                group_name = group.name if group else ""
-                owed += cards(number, version, alert.status, severity, to, group_name, now, urgency)
+        outcomes += zip(part, _accept_part(tx, source, part, now, repeat), strict=True)
+    hidden: set[tuple[int, int]] = set()
+    if quiet:
+        changes = [Change(number, version, alert) for alert, (number, version, *_) in outcomes if version is not None]
+        hidden = hide(tx, quiet, source, group_name, changes)
+    owed: list[dict[str, Any]] = []
+    for alert, (number, version, severity, urgency) in outcomes:
+        if version is not None and (number, version) not in hidden:
+            owed += cards(number, version, alert.status, severity, to, group_name, now, urgency)
+            if calls and urgency == outbox.CRITICAL and not alert.post:
+                owed += calls_to(number, version, to, group_name, now)
     deliveries.owe(tx, owed)
-    return Accepted(tuple(ids), frozenset(str(row["lane"]) for row in owed))
+    ids = tuple(number for _alert, (number, *_rest) in outcomes)
+    return Accepted(ids, frozenset(str(row["lane"]) for row in owed))
 
 
 Outcome = tuple[int, int | None, str, int]
@@ -111,11 +122,11 @@ def _again(tx: Tx, known: AlertRow, alert: Alert, now: datetime, repeat: timedel
 
 
 def _is_old_news(before: AlertRow, alert: Alert, now: datetime, repeat: timedelta) -> bool:
-    """True for a report about what is over: its recovery once more, or a late copy of its alarm.
+    """True for a report about what is over: its recovery once more, a late copy of its alarm, a post told before.
 
     What a person called resolved and its source still reports after the repeat interval is not over.
     """
-    if alert.status == "resolved":
+    if alert.status == "resolved" or alert.post:
         return True
     if before.resolved_by is not None and now - before.sent_at >= repeat:
         return False
@@ -131,6 +142,7 @@ def _contents(alert: Alert) -> dict[str, Any]:
         "labels": dict(alert.labels),
         "annotations": dict(alert.annotations),
         "links": [list(link) for link in alert.links],
+        "post": alert.post and {"platform": alert.post.platform, "body": alert.post.body},
     }
 
 
@@ -140,9 +152,10 @@ def _fresh(source: SourceRow, alert: Alert, now: datetime) -> dict[str, Any]:
         "source_name": source.name,
         "group_id": source.group_id,
         "fingerprint": alert.fingerprint,
-        "status": alert.status,
+        # A post is told as an alarm, and nothing of it stays open.
+        "status": "resolved" if alert.post else alert.status,
         "starts_at": alert.starts_at,
-        "ends_at": (alert.ends_at or now) if alert.status == "resolved" else None,
+        "ends_at": (alert.ends_at or now) if alert.post or alert.status == "resolved" else None,
         "first_at": now,
         "last_at": now,
         "sent_at": now,
@@ -187,3 +200,14 @@ def cards(
         )
         for target in to
     ]
+
+
+def calls_to(number: int, version: int, to: Sequence[Target], group_name: str, now: datetime) -> list[dict[str, Any]]:
+    """A call to each phone among the targets for a critical alarm, beside its SMS: in a lane and budget of its own."""
+    phones = [target for target in to if target.method.channel == PHONE]
+    rows = cards(number, version, "firing", "critical", phones, group_name, now, outbox.CRITICAL)
+    for target, row in zip(phones, rows, strict=True):
+        lane = outbox.call_lane(target.method)
+        dedupe = f"alert:{number}:v{version}:{lane}"[:200]
+        row.update(lane=lane, channel=outbox.VOICE, dedupe=dedupe, expires_at=now + outbox.CALL_LIFE)
+    return rows

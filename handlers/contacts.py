@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from handlers import addresses, examples, names, people_names, verification
+from handlers import addresses, examples, names, people_names, undo, verification
 from handlers.addresses import WEBHOOKS, Address, channel_name
 from handlers.context import Context
 from handlers.document import Block, Document, Facts, Items, Paragraph
@@ -114,6 +114,7 @@ def create(
     name = names.checked(name)
     check_free(ctx, name)
     contact_id = contacts.add(ctx.tx, name, names.key(name), ctx.person.id, ctx.now)
+    undo.made(ctx, "contact", contact_id)
     contact = contacts.by_id(ctx.tx, contact_id)
     assert contact is not None  # noqa: S101 (just written)
     if own:
@@ -206,12 +207,24 @@ def shown(ctx: Context, method: MethodRow) -> str:
 def contact_document(ctx: Context, contact: ContactRow) -> Document:
     """One contact with the state of each address."""
     pairs: list[tuple[Say, Say]] = []
+    proven: list[Block] = []
     for method in contacts.methods(ctx.tx, [contact.id]):
         state = state_of(method.state, method.reason)
         if method.conversation and method.state == "active":
             place = people.conversation_by_id(ctx.tx, method.conversation)
             title = (place.title if place else "") or method.conversation
             state = _("{state}, linked to the conversation “{title}”", state=state, title=title)
+            who = people_names.shown(ctx.tx, method.verified_by) if method.verified_by else ""
+            proven.append(
+                Paragraph(
+                    _(
+                        "{person} answered the code in “{title}” itself. So it is proven that the address posts there,"
+                        " that the keyword fits, that I hear what is said to me there, and who answers for it.",
+                        person=who,
+                        title=title,
+                    )
+                )
+            )
         pairs.append((channel_name(method.channel), _("{address} ({state})", address=shown(ctx, method), state=state)))
     blocks: list[Block] = [Facts(tuple(pairs))] if pairs else [Paragraph(_("No address yet."))]
     in_groups = contacts.groups_of(ctx.tx, contact.id)
@@ -219,7 +232,7 @@ def contact_document(ctx: Context, contact: ContactRow) -> Document:
     more: list[tuple[Say, Say]] = [(_("Groups"), ", ".join(in_groups) if in_groups else _("none"))]
     if owners:
         more.append((_("In chat"), ", ".join(people_names.with_id(ctx.tx, one) for one in owners)))
-    return Document(contact.name, (*blocks, Facts(tuple(more))))
+    return Document(contact.name, (*blocks, *proven, Facts(tuple(more))))
 
 
 def reachability(states: Iterable[tuple[str, str, str]]) -> Say:

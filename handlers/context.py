@@ -16,6 +16,7 @@ from handlers.times import zone_of
 from storage import audit, people
 from storage.database import Tx
 from storage.people import ConversationRow, PersonRow
+from storage.undo import Rows
 
 
 def new_code() -> str:
@@ -100,6 +101,10 @@ class Context:
     pressed  a button was pressed, and its message can be changed
     handle   of that message
     others  further identities of the same human on other platforms
+    within  id of the group conversation around `place`, where that is only this person's corner of it
+    gone    the person asked to be forgotten, and was: nothing more is written down about them
+    touched  rows of what the command changes, as they were before (see `handlers.undo`)
+    did     action and subject of each change it made
     """
 
     tx: Tx
@@ -113,6 +118,10 @@ class Context:
     pressed: bool = False
     handle: str = ""
     others: tuple[PersonRow, ...] = ()
+    within: str = ""
+    gone: bool = False
+    touched: dict[tuple[str, int | str], Rows] = field(default_factory=dict)
+    did: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def identities(self) -> tuple[str, ...]:
@@ -147,6 +156,7 @@ class Context:
     ) -> None:
         """Writes the audit log. Values must be masked already."""
         audit.write(self.tx, self.now, self.person.id, self.place.id, action, subject, before, after)
+        self.did.append((action, subject))
 
     def ask(self, slot: str, body: dict[str, Any], *, lasting: timedelta) -> None:
         """Opens a question to this person in this conversation."""

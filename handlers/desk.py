@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from typing import Any, Protocol
 
-from handlers import dialogs, examples, outbox, people_names
+from handlers import dialogs, examples, outbox, people_names, undo
 from handlers.buttons import Bound, drawn, opened
 from handlers.commands import COMMANDS, FORMS
 from handlers.commands.contract import Answers, as_request, said
@@ -77,6 +77,8 @@ class Said(Protocol):
     @property
     def whisper(self) -> str: ...
     @property
+    def within(self) -> str: ...
+    @property
     def inline(self) -> str: ...
 
 
@@ -100,7 +102,7 @@ class Outcome:
     errors: Mapping[str, str] = field(default_factory=dict)
 
 
-IN_PLACE = ("yes", "no", "ack", "unack", "resolve")
+IN_PLACE = ("yes", "no", "ack", "unack", "resolve", "silence")
 """Forms whose answer to a button takes the place of the message with it."""
 
 
@@ -143,6 +145,7 @@ def _heard(tx: Tx, message: Said, now: datetime) -> people.ConversationRow:
         message.reply_url,
         message.reply_until,
         now,
+        message.person if message.direct else "",
     )
 
 
@@ -153,7 +156,7 @@ def _context(tx: Tx, message: Said, place: people.ConversationRow, rules: Rules,
     default = known_language(person, rules.language) if place.language is None else _default(place, rules)
     others = [one for one in identities.of(tx, person.id) if one != person.id]
     known = people.by_ids(tx, others) if others else {}
-    return Context(tx, now, rules, person, place, default, others=tuple(known.values()))
+    return Context(tx, now, rules, person, place, default, others=tuple(known.values()), within=message.within)
 
 
 def _told(
@@ -172,6 +175,7 @@ def _told(
     here      the first answer may take that place
     aside     it is for who pressed alone: where the response cannot show it to that person, it is owed in private
     """
+    undo.remember(ctx)
     if not answers:
         return Outcome(ctx.wake, ctx.language)
     first, *rest = answers
@@ -186,7 +190,7 @@ def _told(
     alone = aside and not inline and ctx.place.platform in ctx.rules.private
     place = ctx.place
     if alone and message.whisper:
-        place = people.heard(ctx.tx, message.whisper, message.platform, True, "", "", None, ctx.now)
+        place = people.heard(ctx.tx, message.whisper, message.platform, True, "", "", None, ctx.now, ctx.person.id)
     # Of what was done on our page the conversation that the link stood in hears as well.
     aloud = message.platform == LINK and in_place and ctx.place.platform != LINK
     owed = [(first, told)] if aloud or not inline else []
@@ -273,7 +277,7 @@ def _button(ctx: Context, message: Said, press: Pressed, bound: Bound, key: str)
     failed: list[OnCallError] = []
     answers = _carry_out(ctx, request, failed)
     done = not failed
-    if done and bound.nonce:
+    if done and bound.nonce and not ctx.gone:
         presses.note(ctx.tx, bound.nonce, ctx.person.id, bound.says, ctx.now)
     # An answered question and the card of an alert change where they are; everything else is a message of its own.
     here = done and request.form in IN_PLACE

@@ -20,6 +20,11 @@ ADD_CONTACT_TO = Both(
 SHOW_CONTACT = Both("contact show Zhang Wei", "查看联系人 张伟")
 EDIT_CONTACT = Both("contact edit Zhang Wei phone 13800138000", "修改联系人 张伟 电话 13800138000")
 REMOVE_CONTACT = Both("contact remove Zhang Wei", "删除联系人 张伟")
+EXPORT_CONTACT = Both("contact export vcard", "导出联系人 vcard")
+IMPORT_CONTACT = Both(
+    "contact import name,phone,email\nZhang Wei,13800138000,zhang.wei@example.com",
+    "导入联系人 姓名,电话,邮箱\n张伟,13800138000,zhang.wei@example.com",
+)
 ME = Both("me 13800138000", "我 13800138000")
 ME_EMAIL = Both("me zhang.wei@example.com", "我 zhang.wei@example.com")
 
@@ -46,14 +51,36 @@ ADD_SOURCE = Both("source add prometheus alertmanager to dba", "告警源添加 
 MOVE_SOURCE = Both("source move prometheus to dba", "告警源改组 prometheus 到 数据库")
 REMOVE_SOURCE = Both("source remove prometheus", "告警源删除 prometheus")
 ROTATE_SOURCE = Both("source rotate prometheus", "告警源轮换 prometheus")
+SHOW_SOURCE = Both("source show prometheus", "查看告警源 prometheus")
+MAP_SOURCE = Both(
+    "source map nagios title=$.alert.name severity=$.level severity.P1=critical",
+    "告警源映射 nagios 标题=$.alert.name 级别=$.level 级别.P1=critical",
+)
+
+SET_TEMPLATE = Both(
+    "template set prometheus title {{ labels.instance }}: {{ title }}",
+    "设置模板 prometheus 标题 {{ labels.instance }}：{{ title }}",
+)
+SHOW_TEMPLATE = Both("template show prometheus", "查看模板 prometheus")
+PREVIEW_TEMPLATE = Both("template preview prometheus", "预览模板 prometheus")
+CLEAR_TEMPLATE = Both("template clear prometheus title", "清除模板 prometheus 标题")
 
 ALERT = Both("alert 42", "告警 42")
 ACK = Both("ack 42", "认领 42")
 UNACK = Both("unack 42", "取消认领 42")
 RESOLVE = Both("resolve 42", "解决 42")
 NOTE = Both("note 42 disk was full, cleaned up", "备注 42 磁盘已满，已清理")
+SILENCE = Both(
+    "silence source=prometheus severity=warning for 2h because maintenance",
+    "静默 source=prometheus severity=warning 2小时 因为 维护",
+)
+SILENCE_ALERT = Both("silence #42 for 2h", "静默 #42 2小时")
+SILENCES = Both("silence list", "静默列表")
+END_SILENCE = Both("silence end 3", "结束静默 3")
+WHO = Both("who critical source=prometheus host=db-1", "谁收到 critical source=prometheus host=db-1")
 TEST = Both("test dba", "测试 数据库")
 RETRY = Both("retry 42", "重试 42")
+FAILED = Both("deliveries failed", "投递 失败")
 
 ADD_ADMIN = Both("admin add dingtalk:dingcorp01/0147123", "管理员添加 dingtalk:dingcorp01/0147123")
 REMOVE_ADMIN = Both("admin remove dingtalk:dingcorp01/0147123", "管理员移除 dingtalk:dingcorp01/0147123")
@@ -65,6 +92,8 @@ LINK = Both("link", "关联")
 LANGUAGE = Both("language zh", "语言 中文")
 STATUS = Both("status", "状态")
 QUOTA = Both("quota", "配额")
+SYNC = Both("sync cloudmonitor", "同步云监控")
+SYNC_DAS = Both("sync das rm-uf6example000001", "同步DAS rm-uf6example000001")
 
 _ROBOT = "https://oapi.dingtalk.com/robot/send?access_token=abc123"
 _FIELDS = {
@@ -73,6 +102,9 @@ _FIELDS = {
     "email": ("邮箱", "zhang.wei@example.com", "zhang.wei@example.com"),
     "webhook": ("机器人", _ROBOT, _ROBOT),
     "secret": ("密钥", "SECabc123", "SECabc123"),
+    "language": ("语言", "en", "英文"),
+    "timezone": ("时区", "Asia/Shanghai", "Asia/Shanghai"),
+    "mention": ("提醒", "on", "开"),
 }
 """Field of a contact -> its Chinese word, a value for an English and for a Chinese example."""
 
@@ -172,6 +204,14 @@ def resolve(number: int) -> Both:
     return Both(f"resolve #{number}", f"解决 #{number}")
 
 
+def silence(number: int) -> Both:
+    return Both(f"silence #{number} for 2h", f"静默 #{number} 2小时")
+
+
+def end_silence(number: int) -> Both:
+    return Both(f"silence end {number}", f"结束静默 {number}")
+
+
 def unlink(person: str) -> Both:
     return Both(f"unlink {person}", f"取消关联 {person}")
 
@@ -194,5 +234,23 @@ def rotate_source(name: str) -> Both:
     return Both(f"source rotate {quoted(name)}", f"告警源轮换 {quoted(name)}")
 
 
+def set_template(name: str) -> Both:
+    words = "{{ labels.instance }}: {{ title }}"
+    return Both(f"template set {quoted(name)} title {words}", f"设置模板 {quoted(name)} 标题 {words}")
+
+
+def preview_mapping(name: str) -> Both:
+    return Both(f"source map {quoted(name)} preview", f"告警源映射 {quoted(name)} 预览")
+
+
+def map_source(name: str) -> Both:
+    return Both(f"source map {quoted(name)} title=$.alert.name", f"告警源映射 {quoted(name)} 标题=$.alert.name")
+
+
 def note_alert(number: int) -> Both:
     return Both(f"note {number} disk was full", f"备注 {number} 磁盘已满，已清理")
+
+
+def sync_das(name: str) -> Both:
+    """Of the instance of that id."""
+    return Both(f"sync das {name}", f"同步DAS {name}")

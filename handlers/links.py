@@ -14,8 +14,9 @@ from handlers.commands import FORMS
 from handlers.commands.parser import parse
 from handlers.context import Rules
 from handlers.desk import LINK, pressed_before, question_over
+from handlers.silences import shown
 from handlers.texts import Language, Say, _, from_json
-from storage import alerts, contacts, people, presses
+from storage import alerts, contacts, people, presses, silences
 from storage.database import Tx
 
 _METHOD = f"{LINK}:callboard/"
@@ -63,6 +64,9 @@ def visit(tx: Tx, rules: Rules, token: str, now: datetime) -> Visit:
             about = from_json(asked["about"])
         elif over is None:
             over = question_over()
+    elif request.form == "silence end":
+        silence = silences.by_id(tx, request.numbers[0])
+        about = shown(silence) if silence else ""
     elif request.numbers:
         alert = alerts.by_id(tx, request.numbers[0])
         about = f"#{alert.id} {alert.title}" if alert else ""

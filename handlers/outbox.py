@@ -13,6 +13,7 @@ from storage.contacts import MethodRow
 from storage.database import Tx
 from storage.deliveries import DeliveryRow, Waiting
 from storage.people import ConversationRow
+from storage.schema import to_ms
 
 CODE, ANSWER, TEST, CRITICAL, OTHER, RECOVERY, REMINDER, NOTICE = 0, 0, 1, 2, 3, 4, 5, 6
 """Priorities within one lane: smaller goes first, equal ones in the order in which they were written.
@@ -26,6 +27,12 @@ LIFE = timedelta(hours=24)
 
 CHAT = "chat"
 """The `channel` of deliveries that a platform says in a conversation."""
+
+VOICE = "voice"
+"""The `channel` of calls: phones that get SMS are called as well for what is critical."""
+
+CALL_LIFE = timedelta(hours=1)
+"""After so long nobody is called any more."""
 
 CHAT_LANES = ("chat", "person")
 """How the lanes of such deliveries begin; what follows is the id of the conversation or person."""
@@ -42,6 +49,16 @@ def lane_for(method: MethodRow, kind: str) -> str:
     They have their own limits too (see `handlers.verification`); a robot's limit counts every message, codes as well.
     """
     return f"{lane_of(method)}:code" if kind == "code" and method.channel in ("sms", "email") else lane_of(method)
+
+
+def call_lane(method: MethodRow) -> str:
+    """The lane of the calls to a phone: they have limits of their own."""
+    return f"{VOICE}:{method.address_key}"
+
+
+def key_of(row: DeliveryRow) -> str:
+    """The same for every try of a delivery, and never that of another one, also after the database was made anew."""
+    return f"cb-{row.id}-{to_ms(row.created_at):x}"
 
 
 def row(**values: Any) -> dict[str, Any]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from handlers import examples, meters, notices, outbox, verification
+from handlers import examples, import_orders, meters, notices, outbox, reach, verification
 from handlers.addresses import channel_name
 from handlers.context import Rules
 from handlers.document import Document, Examples, Paragraph, Table
 from handlers.errors import DeliveryError
 from handlers.texts import Language, Say, _, from_json, n_, to_json
+from handlers.times import local
 from storage import codes, contacts, deliveries, people
 from storage.database import Tx
 from storage.deliveries import DeliveryRow
@@ -21,9 +22,34 @@ REPORT_AFTER = timedelta(seconds=45)
 """How long the report of a test waits for the slowest channel."""
 
 
+ASK_AFTER = {"sms": timedelta(minutes=5), "voice": timedelta(minutes=2)}
+"""Channels whose provider knows later what became of a message, and when it is asked first (see `handlers.receipts`)."""
+
+OPERATORS = frozenset(
+    {
+        "account",
+        "cap",
+        "clock",
+        "login",
+        "mapping",
+        "not_configured",
+        "place",
+        "quota",
+        "sender",
+        "shown_number",
+        "template",
+    }
+)
+"""Reasons for which a whole channel takes nothing until an admin or the operator acts; no address is to blame for them."""
+
+OVER = "over"
+"""Reason for which a message is not sent that nobody misses."""
+
+
 def sent(tx: Tx, delivery: DeliveryRow, receipt: str, rules: Rules, now: datetime) -> set[str]:
     """Writes that the platform took it, and counts it; the lanes to wake."""
-    deliveries.settle(tx, delivery.id, state="sent", done_at=now, receipt=receipt[:255], reason="", say=None)
+    more = {"ask_at": now + ASK_AFTER[delivery.channel]} if delivery.channel in ASK_AFTER else {}
+    deliveries.settle(tx, delivery.id, state="sent", done_at=now, receipt=receipt[:255], reason="", say=None, **more)
     if delivery.kind == "digest":
         deliveries.settle_merged(tx, delivery.id, state="sent", done_at=now, reason="", say=None)
     return _report(tx, delivery, now) | meters.sent(tx, delivery, rules, now)
@@ -31,6 +57,11 @@ def sent(tx: Tx, delivery: DeliveryRow, receipt: str, rules: Rules, now: datetim
 
 def given_up(tx: Tx, delivery: DeliveryRow, error: DeliveryError, reason: str, rules: Rules, now: datetime) -> set[str]:
     """Writes the dead letter and tells those concerned; the lanes to wake."""
+    if reason == OVER:
+        over: dict[str, Any] = {"state": "cancelled", "done_at": now, "reason": reason, "say": to_json(error.say)}
+        deliveries.settle(tx, delivery.id, **over)
+        deliveries.settle_merged(tx, delivery.id, **over)
+        return set()
     keep = delivery.payload if delivery.kind in ("test", "notice") else None
     changes: dict[str, Any] = {"state": "dead", "done_at": now, "reason": reason, "say": to_json(error.say)}
     if keep is None:
@@ -43,8 +74,12 @@ def given_up(tx: Tx, delivery: DeliveryRow, error: DeliveryError, reason: str, r
         wake |= _code_refused(tx, delivery, error, now)
     elif delivery.method_id is not None and error.permanent and error.disables:
         wake |= disable(tx, delivery.method_id, error.say, rules, now)
+    if delivery.method_id is not None and error.permanent and reason in OPERATORS:
+        wake |= _out_of_order(tx, delivery.channel, error, rules, now)
     if delivery.kind == "answer":
         wake |= _answer_failed(tx, delivery, now)
+    if delivery.kind == "import":
+        wake |= import_orders.failed(tx, delivery, error, rules, now)
     return wake | _report(tx, delivery, now)
 
 
@@ -81,6 +116,7 @@ def disable(tx: Tx, method_id: int, why: Say, rules: Rules, now: datetime) -> se
         return set()
     contact = contacts.by_id(tx, method.contact_id)
     name = contact.name if contact else ""
+    before = reach.of_contact(tx, method.contact_id)
     contacts.change_method(tx, method_id, state="disabled", reason=_stored(why))
     document = Document(
         _(
@@ -91,6 +127,7 @@ def disable(tx: Tx, method_id: int, why: Say, rules: Rules, now: datetime) -> se
         ),
         (
             Paragraph(why),
+            *map(Paragraph, before.lost(tx)),
             Paragraph(_("No alert goes there until it is verified again:")),
             Examples((examples.verify(name),)),
         ),
@@ -98,6 +135,22 @@ def disable(tx: Tx, method_id: int, why: Say, rules: Rules, now: datetime) -> se
     told = notices.admins(tx, rules) | set(contacts.owner(tx, method.contact_id))
     hour = int(now.timestamp()) // 3600
     return notices.tell(tx, told, document, rules, dedupe=f"disabled:{method_id}:{hour}", now=now)
+
+
+def _out_of_order(tx: Tx, channel: str, error: DeliveryError, rules: Rules, now: datetime) -> set[str]:
+    """Tells the admins, once a day for each reason, that a channel takes nothing."""
+    document = Document(
+        _("{channel}: messages of this service are refused.", channel=channel_name(channel)),
+        (
+            Paragraph(error.say),
+            Paragraph(_("What is due there becomes a dead letter until this is put right. See which ones:")),
+            Examples((examples.FAILED,)),
+        ),
+        tone="warning",
+    )
+    day = int(now.timestamp()) // 86_400
+    dedupe = f"refused:{channel}:{error.reason}:{day}"
+    return notices.tell(tx, notices.admins(tx, rules), document, rules, dedupe=dedupe, now=now)
 
 
 def _stored(say: Say) -> str:
@@ -174,16 +227,18 @@ def report(tx: Tx, batch_id: int, rows: Iterable[DeliveryRow], now: datetime) ->
     )
 
 
-def result(row: DeliveryRow) -> Say:
-    """The state of a delivery in words."""
+def result(row: DeliveryRow, zone: tzinfo | None = None) -> Say:
+    """The state of a delivery in words; with a zone also when it was delivered, if the carrier said so."""
     if row.state == "merged":
         return _("waiting in a digest")
+    if row.state == "sent" and row.arrived_at is not None:
+        return _("delivered {time}", time=local(row.arrived_at, zone)) if zone else _("delivered")
     if row.state == "sent":
         return _("sent in a digest") if row.digest_id is not None else _("sent")
     if row.state == "dead":
         return _("failed: {why}", why=from_json(row.say)) if row.say else _("failed")
     if row.state == "cancelled":
-        return _("cancelled")
+        return _("cancelled: {why}", why=from_json(row.say)) if row.say else _("cancelled")
     if row.say and not row.attempts:
         return _("waiting: {why}", why=from_json(row.say))
     if row.attempts and row.say:

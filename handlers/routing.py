@@ -22,14 +22,31 @@ class Target:
         return lane_of(self.method)
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of the group, with everything that could be a target."""
+
+    name: str
+    methods: tuple[MethodRow, ...]
+
+
+def members(tx: Tx, group_id: int) -> list[Member]:
+    """The group's members by name; of each the methods in every state, oldest first."""
+    contacts_ = groups.members(tx, group_id)
+    methods: dict[int, list[MethodRow]] = {contact.id: [] for contact in contacts_}
+    for method in contacts.methods(tx, list(methods)):
+        methods[method.contact_id].append(method)
+    return [Member(contact.name, tuple(methods[contact.id])) for contact in contacts_]
+
+
 def targets(tx: Tx, group_id: int | None) -> list[Target]:
     """Active methods of the group's members, each address once."""
     if group_id is None:
         return []
-    names = {contact.id: contact.name for contact in groups.members(tx, group_id)}
     found: dict[str, Target] = {}
-    for method in contacts.methods(tx, list(names)):
+    everyone = [(method, member.name) for member in members(tx, group_id) for method in member.methods]
+    for method, name in sorted(everyone, key=lambda pair: pair[0].id):
         if method.state == "active":
-            target = Target(method, names[method.contact_id])
+            target = Target(method, name)
             found.setdefault(target.lane, target)
     return list(found.values())

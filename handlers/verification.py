@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from handlers import examples, outbox
+from handlers import cards, examples, outbox
 from handlers.addresses import WEBHOOKS, channel_name
 from handlers.budgets import Throttle, next_slot
 from handlers.context import Context
@@ -104,7 +104,7 @@ def start(ctx: Context, contact_name: str, method: MethodRow) -> Say:
                 contact_name,
                 "code",
                 message(contact_name, method.channel, digits),
-                ctx.language,
+                cards.language_of(contacts.by_id(ctx.tx, method.contact_id), ctx.language),
                 dedupe=f"code:{code_id}",
                 priority=outbox.CODE,
                 now=ctx.now,
@@ -217,8 +217,11 @@ def _confirmed(ctx: Context, code: codes.CodeRow) -> Document:
     assert method is not None  # noqa: S101 (live codes have a method)
     contact = contacts.by_id(ctx.tx, method.contact_id)
     assert contact is not None  # noqa: S101 (methods have a contact)
-    proven_here = not ctx.place.direct and method.channel == ctx.place.platform
-    conversation = ctx.place.id if proven_here else method.conversation
+    group = ctx.within or ("" if ctx.place.direct else ctx.place.id)
+    proven_here = bool(group) and method.channel == ctx.place.platform
+    conversation = group if proven_here else method.conversation
+    if proven_here and ctx.within:
+        people.heard(ctx.tx, ctx.within, ctx.place.platform, False, ctx.place.title, "", None, ctx.now)
     codes.set_state(ctx.tx, code.id, "confirmed")
     contacts.change_method(
         ctx.tx,

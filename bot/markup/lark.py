@@ -29,9 +29,14 @@ def escape(text: str) -> str:
     return _AT.sub("＜", clean(text))
 
 
-def card(document: Document, note: str = "") -> dict[str, Any]:
-    """A localized, cleaned document as a card; `note` is added to its small print. Not cut."""
+def card(document: Document, note: str = "", calls: str = "") -> dict[str, Any]:
+    """A localized, cleaned document as a card; `note` is added to its small print. Not cut.
+
+    calls  open id of somebody in the group; the one thing that is not `plain_text`
+    """
     elements = [element for block in document.blocks for element in _elements(block)]
+    if calls:
+        elements.append({"tag": "markdown", "content": f"<at id={calls}></at>"})
     buttons = [
         {"tag": "button", "type": "default", "url": link.url, "text": _plain(str(link.label))}
         for link in document.links

@@ -46,6 +46,7 @@ class Incoming:
     trigger       what lets a platform open a form in the next seconds (Slack's `trigger_id`), else ""
     whisper       conversation in which only this person hears what is said, where the platform has such a thing; what is
                   for who pressed alone is said there and not one-to-one
+    within        the group conversation in which this was typed, where `conversation` is only this person's corner of it
     inline        which first answers the response to this very callback shows, so that they are not owed. "buttons": those
                   with buttons; "replace": those that take the place of the message with the button; "always": also those
                   that are for who pressed alone; "": none
@@ -67,6 +68,7 @@ class Incoming:
     press: Press | None = None
     spoken: bool = True
     whisper: str = ""
+    within: str = ""
     trigger: str = field(default="", repr=False)
     inline: Literal["", "buttons", "replace", "always"] = ""
 

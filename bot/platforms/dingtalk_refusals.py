@@ -6,10 +6,10 @@ Only what the app robot's session address and API answer; robots behind webhooks
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from bot.http import HttpReply, Unreachable
+from bot.refusals import banned_s
 from handlers.errors import DeliveryError
 from handlers.texts import Say, _
 
@@ -55,6 +55,12 @@ _NOT_ALLOWED = Refusal(
     "not_allowed",
     PERMANENT,
     _("The DingTalk app may not do this; give it the permission “qyapi_robot_sendmsg” in the developer console."),
+)
+
+_TEMPLATE = Refusal(
+    "template",
+    PERMANENT,
+    _("DingTalk does not know the template of the cards; publish it, and check DINGTALK_CARD_TEMPLATE."),
 )
 
 SESSION_REFUSALS: dict[int, Refusal] = {
@@ -105,6 +111,13 @@ API_REFUSALS: dict[str, Refusal] = {
     "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi": _TOO_FAST,
     "Forbidden.AccessDenied.QpsLimitForApi": _TOO_FAST,
     "Forbidden.AccessDenied.AccessTokenPermissionDenied": _NOT_ALLOWED,
+    **dict.fromkeys(("param.templateNotExist", "param.templateUnpublished"), _TEMPLATE),
+    "param.openSpaceIdInvalid": _GROUP_GONE,
+    "param.userIdNotExist": _PERSON_GONE,
+    "param.contentUnsafe": _CONTENT,
+    "param.cardAlreadyExist": _BAD_FORM,
+    "param.cardNotExist": Refusal("gone", PERMANENT, _("This DingTalk card does not exist any more.")),
+    "param.cardDataAndPrivateDataBothEmpty": _BAD_FORM,
 }
 """`code` of the API -> what it amounts to (error tables of the two pages above)."""
 
@@ -115,12 +128,11 @@ def unreachable(error: Unreachable) -> DeliveryError:
 
 def no_answer(reply: HttpReply) -> DeliveryError:
     """Not DingTalk's JSON: a proxy's page, or the guard of the platform, which bans for five minutes."""
-    banned = isinstance(reply.json(), Mapping) and "punish" in reply.json()
     return DeliveryError(
         "no_answer",
         _("Something that is not DingTalk's answer came back."),
         permanent=False,
-        retry_after=300.0 if banned else None,
+        retry_after=banned_s(reply),
     )
 
 

@@ -83,6 +83,7 @@ def decode_command(form: Mapping[str, object], now: datetime, fallback_id: str =
         direct=True,
         text=text,
         title=title_of(channel, form.get("channel_name")),
+        within="" if channel.startswith("D") else f"slack:{team}/{channel}",
         mentions=_people(team, mentions),
         reply_url=url or slack_say.answer_url(""),
         reply_until=now + slack_say.RESPONSE_LASTS if url else None,

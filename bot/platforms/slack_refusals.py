@@ -134,4 +134,6 @@ def _meaning(word: str, reply: HttpReply) -> DeliveryError:
         return REFUSALS[word].error(reply.retry_after)
     if reply.status >= 500:
         return BUSY.error(reply.retry_after)
-    return unknown_code(NAME, word if _WORD.fullmatch(word) else "?")
+    if word.startswith("restricted_action"):  # a family that grows
+        return FORBIDDEN.error()
+    return unknown_code(NAME, word if _WORD.fullmatch(word) else "?", permanent=True)

@@ -47,14 +47,20 @@ REFUSALS: Mapping[int, Refusal] = {
     40001: _CREDENTIALS,
     40013: _CREDENTIALS,
     **dict.fromkeys(WORN_TOKENS, NO_TOKEN),
+    40007: _FORM,
     40008: _FORM,
+    40009: _TOO_LONG,
     40035: _FORM,
     40058: _FORM,
     40063: _FORM,
     41001: NO_TOKEN,
+    42017: _FORM,
+    44001: _FORM,
     44004: _FORM,
+    45001: _TOO_LONG,
     45034: _FORM,
     45002: _TOO_LONG,
+    45008: _TOO_LONG,
     40056: _AGENT,
     301002: _AGENT,
     45009: _TOO_FAST,
@@ -76,10 +82,13 @@ def code_in(reply: HttpReply) -> int | None:
 
 
 def refusal(reply: HttpReply) -> DeliveryError | None:
-    """What the body says went wrong, None when all went well."""
+    """What the body says went wrong, None when all went well.
+
+    A code that the table does not know is permanent here: whatever is said so has another way, which is taken then.
+    """
     code = code_in(reply)
     if code is None:
         return page(NAME, reply)
     if code == 0:
         return None
-    return REFUSALS[code].error(reply.retry_after) if code in REFUSALS else unknown_code(NAME, code)
+    return REFUSALS[code].error(reply.retry_after) if code in REFUSALS else unknown_code(NAME, code, permanent=True)

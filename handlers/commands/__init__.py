@@ -4,7 +4,25 @@
 not here does not exist: `help` and the parser are made from it.
 """
 
-from handlers.commands import alert, capacity, contact, delivery, group, help, house, identity, source, verify  # noqa: A004
+from handlers.commands import (
+    alert,
+    capacity,
+    contact,
+    delivery,
+    forget,
+    group,
+    help,  # noqa: A004
+    house,
+    identity,
+    silence,
+    source,
+    sync,
+    template,
+    transfer,
+    undo,
+    verify,
+    who,
+)
 from handlers.commands.contract import Answers, Command
 from handlers.commands.request import Form, Request
 from handlers.context import Context
@@ -19,13 +37,20 @@ COMMANDS: dict[str, Command] = {
     command.form.name: command
     for command in (
         *contact.COMMANDS,
+        *transfer.COMMANDS,
         *verify.COMMANDS,
         *group.COMMANDS,
+        *sync.COMMANDS,
         *source.COMMANDS,
+        *template.COMMANDS,
         *alert.COMMANDS,
+        *silence.COMMANDS,
+        *who.COMMANDS,
         *delivery.COMMANDS,
         *capacity.COMMANDS,
         *house.COMMANDS,
+        *undo.COMMANDS,
+        *forget.COMMANDS,
         *identity.COMMANDS,
         Command(help.FORM, _help, "admin", _("what can be said here"), ("help [topic]", "帮助 [主题]")),
     )

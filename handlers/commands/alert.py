@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 
+from handlers import alert_cards, cards, examples, names, outbox, people_names, silences
 from handlers import alerts as rules
-from handlers import cards, examples, names, outbox, people_names
 from handlers.addresses import channel_name
-from handlers.buttons import drawn
 from handlers.commands.contract import PAGE, Answers, Command, paged, said
 from handlers.commands.request import Form, Request
-from handlers.context import Answer, Context
-from handlers.document import Block, Button, Document, Items, Paragraph, Table
+from handlers.context import Context
+from handlers.document import Block, Items, Table
 from handlers.errors import CommandError
-from handlers.outcomes import result
 from handlers.routing import targets
-from handlers.texts import Language, Say, _, n_
+from handlers.texts import Say, _, n_
 from handlers.times import local
-from storage import alerts, contacts, deliveries, groups, people
+from storage import alerts, contacts, deliveries, groups
 from storage.alerts import AlertRow
 from storage.contacts import ContactRow, MethodRow
-
-SHOWN_FOR = timedelta(days=1)
-MOST_SHOWN = 5
-"""How long and in how many places the card of an alert is kept up to date."""
 
 Run = Callable[[Context, Request], Answers]
 
@@ -67,7 +60,7 @@ def list_(ctx: Context, request: Request) -> Answers:
     rows = tuple(
         (
             f"#{row.id}",
-            cards.badge(row.status, row.severity),
+            silences.state(row),
             row.title,
             group_name or _("no group"),
             local(row.starts_at or row.first_at, ctx.rules.zone),
@@ -81,107 +74,7 @@ def list_(ctx: Context, request: Request) -> Answers:
 
 
 def show(ctx: Context, request: Request) -> Answers:
-    return [_card(ctx, _find(ctx, request, examples.ALERT))]
-
-
-def _card(ctx: Context, row: AlertRow, *first: Block) -> Answer:
-    """The alert as an answer, with what can be done about it; drawn anew where it is shown when that changes."""
-    document = _document(ctx, row)
-    return Answer(replace(document, blocks=(*first, *document.blocks), buttons=_buttons(row)), alert=row.id)
-
-
-def _buttons(row: AlertRow) -> tuple[Button, ...]:
-    if row.status == "resolved":
-        return ()
-    mine = (
-        Button(_("Give back"), examples.unack(row.id), anyone=True)
-        if row.acked_by
-        else Button(_("Acknowledge"), examples.ack(row.id), "primary", anyone=True)
-    )
-    return (mine, Button(_("Resolve"), examples.resolve(row.id), anyone=True))
-
-
-def _changed(ctx: Context, number: int, sentence: Say) -> Answers:
-    """What is said when somebody took care: the sentence; to a button the card itself, and cards elsewhere follow."""
-    row = alerts.by_id(ctx.tx, number)
-    assert row is not None  # noqa: S101 (just written)
-    ctx.wake |= refresh(ctx, row)
-    if ctx.pressed:
-        return [_card(ctx, row, Paragraph(sentence))]
-    return [Answer(Document(sentence, buttons=_buttons(row)))]
-
-
-def refresh(ctx: Context, row: AlertRow) -> set[str]:
-    """Owes the alert's card anew wherever it was shown in chat lately, in its place; the lanes to wake."""
-    rows = []
-    for shown in deliveries.shown_in_chat(ctx.tx, row.id, ctx.now - SHOWN_FOR, MOST_SHOWN):
-        kind, _colon, where = shown.lane.partition(":")
-        place = people.conversation_by_id(ctx.tx, where) if kind == "chat" else None
-        if place is None or _message(shown.receipt) == _message(ctx.handle):
-            continue
-        language: Language = "en" if place.language == "en" else "zh" if place.language == "zh" else ctx.language
-        there = replace(ctx, place=place, language=language)
-        document = drawn(ctx.tx, ctx.rules, _card(there, row).document, language, place, "", ctx.now)
-        rows.append(
-            outbox.answer(
-                document,
-                language,
-                replace(place, reply_url="", reply_until=None),
-                ctx.person.id,
-                private=False,
-                dedupe=f"refresh:{shown.id}:{ctx.now.timestamp():.6f}",
-                now=ctx.now,
-                replaces=shown.receipt,
-                alert_id=row.id,
-                priority=outbox.NOTICE,  # whoever asked something is answered first
-            )
-        )
-    return outbox.owe(ctx.tx, rows)
-
-
-def _message(reference: str) -> str:
-    """The part of a platform's reference that stays the same as long as it is the same message."""
-    return reference.partition(" ")[0]
-
-
-def _document(ctx: Context, row: AlertRow) -> Document:
-    group = groups.by_id(ctx.tx, row.group_id) if row.group_id else None
-    document = cards.alert_document(
-        cards.reported(row),
-        row.id,
-        source=row.source_name,
-        group=group.name if group else "",
-        zone=ctx.rules.zone,
-        acked_by=_who(ctx, row.acked_by) or None,
-    )
-    more: list[Block] = []
-    if row.repeats:
-        times = n_("{n} time", "{n} times", row.repeats)
-        last = local(row.last_at, ctx.rules.zone)
-        more.append(Paragraph(_("Reported again {times}, last at {time}.", times=times, time=last)))
-    notes = alerts.notes(ctx.tx, row.id)
-    if notes:
-        more.append(Items(tuple(f"{local(n.at, ctx.rules.zone)} {_who(ctx, n.person)}: {n.text}" for n in notes)))
-    owed = deliveries.of_alert(ctx.tx, row.id)
-    if owed:
-        header: tuple[Say, ...] = (_("No."), _("Contact"), _("Channel"), _("Result"))
-        more.append(
-            Table(
-                header,
-                tuple(
-                    (
-                        str(one.id),
-                        one.contact_name,
-                        _("{channel} {address}", channel=channel_name(one.channel), address=one.masked),
-                        result(one),
-                    )
-                    for one in owed[-PAGE:]
-                ),
-            )
-        )
-    else:
-        more.append(Paragraph(_("It reached nobody: its group has no active address.")))
-    return replace(document, blocks=(*document.blocks, *more))
+    return [alert_cards.answer(ctx, _find(ctx, request, examples.ALERT))]
 
 
 def _each(one: Run) -> Run:
@@ -215,7 +108,9 @@ def ack(ctx: Context, request: Request) -> Answers:
     alerts.change(ctx.tx, row.id, acked_by=ctx.person.id, acked_at=ctx.now)
     ctx.log("ack", f"#{row.id} {row.title}")
     who = people_names.shown(ctx.tx, ctx.person.id)
-    return _changed(ctx, row.id, _("{who} has alert {number}: {title}", who=who, number=f"#{row.id}", title=row.title))
+    return alert_cards.changed(
+        ctx, row.id, _("{who} has alert {number}: {title}", who=who, number=f"#{row.id}", title=row.title)
+    )
 
 
 def unack(ctx: Context, request: Request) -> Answers:
@@ -226,7 +121,9 @@ def unack(ctx: Context, request: Request) -> Answers:
         raise CommandError(_("Nobody has acknowledged alert {number}.", number=f"#{row.id}"))
     alerts.change(ctx.tx, row.id, acked_by=None, acked_at=None)
     ctx.log("unack", f"#{row.id} {row.title}", {"acked_by": row.acked_by}, None)
-    return _changed(ctx, row.id, _("Nobody has alert {number} now: {title}", number=f"#{row.id}", title=row.title))
+    return alert_cards.changed(
+        ctx, row.id, _("Nobody has alert {number} now: {title}", number=f"#{row.id}", title=row.title)
+    )
 
 
 def resolve(ctx: Context, request: Request) -> Answers:
@@ -244,16 +141,19 @@ def resolve(ctx: Context, request: Request) -> Answers:
         last_at=ctx.now,
         sent_at=ctx.now,
     )
-    group = groups.by_id(ctx.tx, row.group_id) if row.group_id else None
-    to = targets(ctx.tx, row.group_id)
-    ctx.wake |= outbox.owe(
-        ctx.tx,
-        rules.cards(
-            row.id, version, "resolved", row.severity, to, group.name if group else "", ctx.now, outbox.RECOVERY
-        ),
-    )
+    if row.silence_id is None:  # else nobody is told: its alarm is quiet, and so is its end
+        group = groups.by_id(ctx.tx, row.group_id) if row.group_id else None
+        to = targets(ctx.tx, row.group_id)
+        ctx.wake |= outbox.owe(
+            ctx.tx,
+            rules.cards(
+                row.id, version, "resolved", row.severity, to, group.name if group else "", ctx.now, outbox.RECOVERY
+            ),
+        )
     ctx.log("resolve", f"#{row.id} {row.title}")
-    return _changed(ctx, row.id, _("Alert {number} is resolved: {title}", number=f"#{row.id}", title=row.title))
+    return alert_cards.changed(
+        ctx, row.id, _("Alert {number} is resolved: {title}", number=f"#{row.id}", title=row.title)
+    )
 
 
 def note(ctx: Context, request: Request) -> Answers:
@@ -265,6 +165,7 @@ def note(ctx: Context, request: Request) -> Answers:
         )
     alerts.add_note(ctx.tx, row.id, ctx.person.id, text, ctx.now)
     ctx.log("note", f"#{row.id} {row.title}", None, {"note": text})
+    alert_cards.follow(ctx, row.id)
     return said(_("Noted on alert {number}: {text}", number=f"#{row.id}", text=text))
 
 
@@ -312,15 +213,15 @@ def _send_tests(ctx: Context, shown: str, members: list[ContactRow]) -> Answers:
     batch = deliveries.open_batch(ctx.tx, "test", body, ctx.now)
     rows = []
     for method in active.values():
-        contact_name = by_id[method.contact_id].name
-        document = cards.test_document(contact_name, channel_name(method.channel), ctx.person.name or ctx.person.id)
+        contact = by_id[method.contact_id]
+        document = cards.test_document(contact.name, channel_name(method.channel), ctx.person.name or ctx.person.id)
         rows.append(
             outbox.to_method(
                 method,
-                contact_name,
+                contact.name,
                 "test",
                 document,
-                ctx.language,
+                cards.language_of(contact, ctx.language),
                 dedupe=f"test:{batch}:{method.id}",
                 priority=outbox.TEST,
                 now=ctx.now,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial, reduce
 
 from handlers import meters, outbox
-from handlers.addresses import channel_name
+from handlers.addresses import PHONE, channel_name
 from handlers.budgets import Throttle, next_slot, past
 from handlers.commands.contract import PAGE, Answers, Command, paged, said
 from handlers.commands.request import Form, Request
@@ -72,7 +72,7 @@ def _destination(tx: Tx, lane: str, masked: str = "") -> Say:
         if place is None or place.direct or not place.title:
             return _("a conversation in {platform}", platform=platform)
         return _("{platform}: {title}", platform=platform, title=place.title)
-    address = masked or backlog.masked(tx, way, rest)
+    address = masked or backlog.masked(tx, PHONE if way == outbox.VOICE else way, rest)
     return _("{channel} {address}", channel=channel_name(way), address=address) if address else channel_name(way)
 
 

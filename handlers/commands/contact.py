@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from handlers import contacts as rules
-from handlers import dialogs, examples, names
+from handlers import dialogs, examples, import_reports, names, reach, undo
 from handlers.commands import contact_form
 from handlers.commands.contract import (
     PAGE,
@@ -22,11 +22,12 @@ from handlers.commands.contract import (
     said,
 )
 from handlers.commands.request import Form, Request
-from handlers.commands.words import names_of
+from handlers.commands.words import LANGUAGES, MENTION, names_of
 from handlers.context import Answer, Context
-from handlers.document import Block, Button, Dialog, Document, Examples, Paragraph, Table
+from handlers.document import Block, Button, Dialog, Document, Examples, Facts, Paragraph, Table
 from handlers.errors import CommandError, FormError
 from handlers.texts import Say, _, n_
+from handlers.times import zone_name
 from storage import contacts, groups, people
 from storage.contacts import ContactRow, MethodRow
 from storage.groups import GroupRow
@@ -40,8 +41,14 @@ FIELDS: dict[str, Say] = {
     "email": _("email"),
     "webhook": _("webhook"),
     "secret": _("secret"),
+    "language": _("language"),
+    "timezone": _("time zone"),
+    "mention": _("mentions"),
 }
 """What can be changed, by its key and in words."""
+
+WISHES = ("language", "timezone", "mention")
+"""Fields about the cards that a contact gets."""
 
 
 SEPARATORS = frozenset(',，、;；\n"“”「」')
@@ -183,7 +190,7 @@ def _named(request: Request, name: str) -> Request:
 def added_with_groups(ctx: Context, body: Mapping[str, Any]) -> Answers:
     for name in body["create"]:
         if groups.by_key(ctx.tx, names.key(name)) is None:
-            groups.add(ctx.tx, name, names.key(name), "", ctx.now)
+            undo.made(ctx, "group", groups.add(ctx.tx, name, names.key(name), "", ctx.now))
             ctx.log("group create", name, None, {"name": name})
     return add(ctx, as_request(body["request"]))
 
@@ -196,6 +203,9 @@ def show(ctx: Context, request: Request) -> Answers:
 def _with_buttons(ctx: Context, contact: ContactRow) -> Document:
     """The contact, and what this person may do with it."""
     document = rules.contact_document(ctx, contact)
+    document = replace(
+        document, blocks=(*document.blocks, Facts((*_wishes(contact), *import_reports.facts(ctx.tx, contact.id))))
+    )
     if not ctx.admin and ctx.person.contact_id != contact.id:
         return document
     states = {method.state for method in contacts.methods(ctx.tx, [contact.id])}
@@ -206,6 +216,19 @@ def _with_buttons(ctx: Context, contact: ContactRow) -> Document:
         buttons.append(Button(_("Test"), examples.test(contact.name)))
     buttons.append(Button(_("Remove"), examples.remove_contact(contact.name), "danger", once=False))
     return replace(document, buttons=tuple(buttons))
+
+
+def _wishes(contact: ContactRow) -> tuple[tuple[Say, Say], ...]:
+    """What the contact wants its cards to be like, where that is not the usual."""
+    languages: dict[str | None, Say] = {"en": _("English"), "zh": _("Chinese")}
+    mentions: dict[str | None, Say] = {"on": _("in the cards of all alerts"), "off": _("in no card")}
+    pairs: list[tuple[Say, Say]] = []
+    if contact.language:
+        pairs.append((_("Language"), languages.get(contact.language, contact.language)))
+    if contact.timezone:
+        pairs.append((_("Time zone"), contact.timezone))
+    pairs.append((_("Mentioned"), mentions.get(contact.mention, _("in the cards of critical alerts"))))
+    return tuple(pairs)
 
 
 def list_(ctx: Context, request: Request) -> Answers:
@@ -246,7 +269,7 @@ def _field(request: Request) -> tuple[str, list[str]]:
             return field, list(values)
     raise CommandError(
         _(
-            "Say what to change: name, phone, email, webhook or secret. Example: {example}",
+            "Say what to change: name, phone, email, webhook, secret, language, timezone or mention. Example: {example}",
             example=examples.EDIT_CONTACT,
         )
     )
@@ -260,6 +283,22 @@ def edit(ctx: Context, request: Request) -> Answers:
     rules.need_own(ctx, contact, _("change contacts of other people"))
     if not (request.mentions or request.keys or request.phones or request.emails or request.urls):
         return dialogs.begin(ctx, EDIT, contact.name, examples.edit_contact(contact.name))
+    undo.touch(ctx, "contact", contact.id)
+    before = reach.of_contact(ctx.tx, contact.id)
+    return _warned(ctx, before, _edited(ctx, contact, request))
+
+
+def _warned(ctx: Context, before: reach.Before, answers: Answers) -> Answers:
+    """The answers, and what groups lost by what was done."""
+    lost = before.lost(ctx.tx)
+    if not lost:
+        return answers
+    *others, last = answers
+    blocks = (*(one for one in last.document.blocks if one is not undo.HINT), *map(Paragraph, lost), undo.HINT)
+    return [*others, replace(last, document=replace(last.document, blocks=blocks))]
+
+
+def _edited(ctx: Context, contact: ContactRow, request: Request) -> Answers:
     if request.mentions:
         return _link(ctx, contact, request.mentions[0])
     field, values = _field(request)
@@ -275,7 +314,36 @@ def edit(ctx: Context, request: Request) -> Answers:
         return _rename(ctx, contact, values[0])
     if field == "secret":
         return _set_secret(ctx, contact, values[0])
+    if field in WISHES:
+        return _set_wish(ctx, contact, field, values[0])
     return _set_address(ctx, contact, field, values, request.keys.get("secret", ""))
+
+
+def _set_wish(ctx: Context, contact: ContactRow, field: str, value: str) -> Answers:
+    wish = None if value.casefold() in NONE else _wish(contact, field, value)
+    before = {"language": contact.language, "timezone": contact.timezone, "mention": contact.mention}[field]
+    contacts.prefers(ctx.tx, contact.id, **{field: wish})
+    ctx.log("contact edit", contact.name, {field: before}, {field: wish})
+    changed = contacts.by_id(ctx.tx, contact.id)
+    assert changed is not None  # noqa: S101 (just written)
+    return said(_("The cards of “{name}” are changed.", name=contact.name), Facts(_wishes(changed)))
+
+
+def _wish(contact: ContactRow, field: str, value: str) -> str:
+    """What is stored for the value. Raises CommandError."""
+    if field == "timezone":
+        return zone_name(value)
+    found = (LANGUAGES if field == "language" else MENTION).get(value.casefold())
+    if found is None:
+        raise CommandError(
+            _(
+                "“{value}” is not possible for {field}. Example: {example}",
+                value=names.printable(value)[:40],
+                field=FIELDS[field],
+                example=examples.edit_contact(contact.name, field),
+            )
+        )
+    return found
 
 
 def edit_form(ctx: Context, subject: str) -> Dialog:
@@ -294,6 +362,8 @@ def edit_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Ans
     errors = dialogs.checked(EDIT, ctx, subject, dialog.fields, values)
     if errors:
         raise FormError(errors)
+    undo.touch(ctx, "contact", contact.id)
+    reached = reach.of_contact(ctx.tx, contact.id)
     sentences: list[Say] = []
     for field in ("phone", "email", "webhook"):
         if field in changed:
@@ -308,11 +378,12 @@ def edit_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Ans
     if not sentences:
         return said(_("Nothing is changed."))
     codes = changed & {"phone", "email", "webhook"} if any(after[one] for one in changed) else set()
-    return said(
+    answers = said(
         _("“{name}” is changed.", name=after["name"]),
         *rules.happened(sentences),
         buttons=_code_button(sentences) if codes else (),
     )
+    return _warned(ctx, reached, answers)
 
 
 def _sentences(answers: Answers) -> list[Say]:
@@ -393,7 +464,8 @@ def _set_address(ctx: Context, contact: ContactRow, field: str, values: list[str
                 "{n} addresses of “{name}” are removed.",
                 len(have),
                 name=contact.name,
-            )
+            ),
+            *((undo.HINT,) if have else ()),
         )
     fresh = [rules.checked(ctx, field, value) for value in values]
     rules.check_secret(secret)
@@ -430,12 +502,10 @@ def remove(ctx: Context, request: Request) -> Answers:
     contact = rules.find(ctx, _one_name(request, examples.REMOVE_CONTACT))
     rules.need_own(ctx, contact, _("remove contacts of other people"))
     in_groups = contacts.groups_of(ctx.tx, contact.id)
-    lost = _left_alone(ctx, contact.id)
     more: list[Block] = []
     if in_groups:
         more.append(Paragraph(_("It is in {groups}.", groups=", ".join(in_groups))))
-    if lost:
-        more.append(Paragraph(_("After that nobody gets the alerts of {groups}.", groups=", ".join(lost))))
+    more += reach.without(ctx.tx, contact.id)
     return confirm_first(
         ctx,
         "contact remove",
@@ -446,27 +516,16 @@ def remove(ctx: Context, request: Request) -> Answers:
     )
 
 
-def _left_alone(ctx: Context, contact_id: int) -> list[str]:
-    """Groups in which this contact is the only one who can be reached."""
-    alone = []
-    for name in contacts.groups_of(ctx.tx, contact_id):
-        group = groups.by_key(ctx.tx, names.key(name))
-        others = [m.id for m in groups.members(ctx.tx, group.id) if m.id != contact_id] if group else []
-        states = contacts.states(ctx.tx, others)
-        if not any(state == "active" for methods in states.values() for _c, _m, state in methods):
-            alone.append(name)
-    return alone
-
-
 def removed(ctx: Context, body: Mapping[str, Any]) -> Answers:
     contact = contacts.by_id(ctx.tx, body["id"])
     if contact is None:
         return said(_("Contact “{name}” was removed by somebody else meanwhile.", name=body["name"]))
+    undo.touch(ctx, "contact", contact.id)
     masked = [method.masked for method in contacts.methods(ctx.tx, [contact.id])]
     in_groups = contacts.groups_of(ctx.tx, contact.id)
     contacts.remove(ctx.tx, contact.id)
     ctx.log("contact remove", contact.name, {"addresses": masked, "groups": in_groups}, None)
-    return said(_("Contact “{name}” is removed.", name=contact.name))
+    return said(_("Contact “{name}” is removed.", name=contact.name), undo.HINT)
 
 
 def _platform_name(ctx: Context) -> str:
@@ -479,6 +538,8 @@ def _platform_name(ctx: Context) -> str:
 
 def me(ctx: Context, request: Request) -> Answers:
     own = contacts.by_id(ctx.tx, ctx.person.contact_id) if ctx.person.contact_id else None
+    if own is not None:
+        undo.touch(ctx, "contact", own.id)
     what = rules.given(ctx, request)
     wanted = request.keys.get("name", "").strip()
     if request.names and (ctx.person.contact_id is not None or not what.addresses):
@@ -491,6 +552,17 @@ def me(ctx: Context, request: Request) -> Answers:
             )
         )
     wanted = wanted or (request.names[0] if request.names else "")
+    wish = next((field for field in WISHES if field in request.keys), None)
+    if own is not None and wish is not None:
+        if not request.keys[wish]:
+            raise CommandError(
+                _(
+                    "A value for {field} is missing. Example: {example}",
+                    field=FIELDS[wish],
+                    example=examples.edit_contact(own.name, wish),
+                )
+            )
+        return _set_wish(ctx, own, wish, request.keys[wish])
     if own is None:
         if not what.addresses and not wanted:
             return said(
@@ -568,7 +640,7 @@ COMMANDS = (
         Form("contact edit", zh=("修改联系人",), keys=(*FIELDS,)),
         edit,
         "contacts",
-        _("change name, phone, email, webhook or secret; a changed address is verified again"),
+        _("change an address, which is verified again, or name, secret, language, timezone, mention"),
         ("contact edit <name> <field> <value>", "修改联系人 <名> <字段> <值>"),
         ask=EDIT,
     ),
@@ -581,10 +653,10 @@ COMMANDS = (
         confirmed=removed,
     ),
     Command(
-        Form("me", zh=("我",), keys=("phone", "email", "webhook", "secret", "name")),
+        Form("me", zh=("我",), keys=("phone", "email", "webhook", "secret", "name", *WISHES)),
         me,
         "contacts",
-        _("my own contact; add or change my address"),
+        _("my own contact; add or change my address, or language, timezone, mention"),
         ("me [phone or email or webhook]", "我 [电话或邮箱或机器人地址]"),
         confirmed=me_named,
     ),

@@ -77,9 +77,9 @@ def confirm_first(
     return said(question, *blocks, Paragraph(_("Reply yes or no within 2 minutes.")), buttons=buttons)
 
 
-def paged(ctx: Context, request: Request, count: int, title: Say, page: Block) -> Answers:
-    """A page of a list; where more follows, `more` continues it."""
-    end = min(ctx.offset + PAGE, count)
+def paged(ctx: Context, request: Request, count: int, title: Say, page: Block, *, size: int = PAGE) -> Answers:
+    """A page of a list, with `size` of its lines; where more follows, `more` continues it."""
+    end = min(ctx.offset + size, count)
     if end >= count:
         return said(title, page)
     nonce = new_nonce()

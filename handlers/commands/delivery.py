@@ -55,7 +55,7 @@ def list_(ctx: Context, request: Request) -> Answers:
             about(row),
             row.contact_name,
             _("{channel} {address}", channel=channel_name(row.channel), address=row.masked),
-            result(row),
+            result(row, ctx.rules.zone),
         )
         for row in page
     )
@@ -87,6 +87,14 @@ def retry(ctx: Context, request: Request) -> Answers:
         )
     if row.state != "dead":
         raise CommandError(_("Delivery {number} is no dead letter: {state}.", number=number, state=result(row)))
+    if row.kind != "alert" and row.payload is None:
+        raise CommandError(
+            _(
+                "The words of delivery {number} are no longer kept; test again: {example}",
+                number=number,
+                example=examples.TEST,
+            )
+        )
     method = contacts.method_by_id(ctx.tx, row.method_id) if row.method_id else None
     if method is None:
         raise CommandError(_("The address of delivery {number} no longer exists.", number=number))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from handlers import contacts as rules
-from handlers import dialogs, examples, names
+from handlers import dialogs, examples, names, reach, undo
 from handlers.commands.contact_form import choices, listed
 from handlers.commands.contract import PAGE, Answers, Ask, Command, confirm_first, paged, said
 from handlers.commands.request import Form, Request
@@ -108,6 +109,7 @@ def create(ctx: Context, request: Request) -> Answers:
     known, unknown = _sorted_out(ctx, names_of(request.keys.get("members", "")))
     note = _checked_note(request.keys.get("note", ""))
     group_id = groups.add(ctx.tx, name, names.key(name), note, ctx.now)
+    undo.made(ctx, "group", group_id)
     groups.add_members(ctx.tx, group_id, [contact.id for contact in known])
     ctx.log("group create", name, None, {"note": note, "members": [contact.name for contact in known]})
     title = n_(
@@ -242,6 +244,8 @@ def edit_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Ans
         raise FormError(errors)
     group = rules.find_group(ctx, subject)
     name, note = names.checked(values.get("name", "")), _checked_note(values.get("note", ""))
+    undo.touch(ctx, "group", group.id)
+    reached = reach.of_groups(ctx.tx, [group.id])
     before = {member.id: member.name for member in groups.members(ctx.tx, group.id)}
     after = {row.id: row.name for row in (rules.find(ctx, one) for one in names_of(values.get("members", "")))}
     groups.change(ctx.tx, group.id, name=name, name_key=names.key(name), note=note)
@@ -253,7 +257,10 @@ def edit_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Ans
         {"name": group.name, "note": group.note, "members": list(before.values())},
         {"name": name, "note": note, "members": list(after.values())},
     )
-    return show(ctx, Request("group show", ctx.language, names=(name,), rest=name))
+    shown = show(ctx, Request("group show", ctx.language, names=(name,), rest=name))
+    document = shown[0].document
+    lost = tuple(Paragraph(one) for one in reached.lost(ctx.tx))
+    return [replace(shown[0], document=replace(document, blocks=(*document.blocks, *lost)))]
 
 
 def list_(ctx: Context, request: Request) -> Answers:
@@ -281,6 +288,7 @@ def add(ctx: Context, request: Request) -> Answers:
     if not wanted:
         raise CommandError(_("Say whom to add to “{group}”. Example: {example}", group=group.name, example=example))
     known, unknown = _sorted_out(ctx, wanted)
+    undo.touch(ctx, "group", group.id)
     there = {member.id for member in groups.members(ctx.tx, group.id)}
     known = [contact for contact in known if contact.id not in there]
     new = groups.add_members(ctx.tx, group.id, [contact.id for contact in known])
@@ -299,6 +307,7 @@ def added_unknown(ctx: Context, body: Mapping[str, Any]) -> Answers:
     group = groups.by_id(ctx.tx, body["group"])
     if group is None:
         return said(_("Group “{name}” was deleted by somebody else meanwhile.", name=body["name"]))
+    undo.touch(ctx, "group", group.id)
     for name in body["create"]:
         if contacts.by_key(ctx.tx, names.key(name)) is None:
             rules.create(ctx, name, rules.Given(()), [group])
@@ -329,11 +338,15 @@ def remove(ctx: Context, request: Request) -> Answers:
     for contact in gone:
         if contact.id not in inside:
             raise CommandError(_("“{name}” is not in “{group}”.", name=contact.name, group=group.name))
+    undo.touch(ctx, "group", group.id)
+    before = reach.of_groups(ctx.tx, [group.id])
     count = groups.remove_members(ctx.tx, group.id, [contact.id for contact in gone])
     ctx.log("group remove", group.name, {"members": [contact.name for contact in gone]}, None)
     return said(
         n_("{n} member taken out of “{group}”.", "{n} members taken out of “{group}”.", count, group=group.name),
         Paragraph(", ".join(contact.name for contact in gone)),
+        *map(Paragraph, before.lost(ctx.tx)),
+        undo.HINT,
     )
 
 
@@ -345,6 +358,7 @@ def rename(ctx: Context, request: Request) -> Answers:
         raise CommandError(_("The new name is missing. Example: {example}", example=example))
     name = names.checked(request.keys["to"])
     _check_free(ctx, name, but=group.id)
+    undo.touch(ctx, "group", group.id)
     groups.change(ctx.tx, group.id, name=name, name_key=names.key(name))
     ctx.log("group rename", name, {"name": group.name}, {"name": name})
     return said(_("Group “{old}” is called “{new}” now.", old=group.name, new=name))
@@ -365,6 +379,7 @@ def note(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
     group, text = _noted(ctx, request)
     text = _checked_note(text)
+    undo.touch(ctx, "group", group.id)
     groups.change(ctx.tx, group.id, note=text)
     ctx.log("group note", group.name, {"note": group.note}, {"note": text})
     if not text:
@@ -402,10 +417,11 @@ def deleted(ctx: Context, body: Mapping[str, Any]) -> Answers:
         return said(_("Group “{name}” was deleted by somebody else meanwhile.", name=body["name"]))
     members = [member.name for member in groups.members(ctx.tx, group.id)]
     sources = groups.sources_of(ctx.tx, group.id)
+    undo.touch(ctx, "group", group.id)
     groups.remove(ctx.tx, group.id)
     ctx.log("group delete", group.name, {"note": group.note, "members": members, "sources": sources}, None)
     if not sources:
-        return said(_("Group “{group}” is deleted.", group=group.name))
+        return said(_("Group “{group}” is deleted.", group=group.name), undo.HINT)
     return said(
         _("Group “{group}” is deleted.", group=group.name),
         Paragraph(
@@ -415,6 +431,7 @@ def deleted(ctx: Context, body: Mapping[str, Any]) -> Answers:
             )
         ),
         Examples((examples.move_source(sources[0]),)),
+        undo.HINT,
     )
 
 

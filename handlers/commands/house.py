@@ -5,27 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from handlers import examples
+from handlers import examples, receipts, undo
 from handlers.addresses import channel_name
 from handlers.commands.contract import PAGE, Answers, Command, paged, said
 from handlers.commands.request import Form, Request
+from handlers.commands.words import LANGUAGES
 from handlers.context import Context
 from handlers.document import Facts, Items, Paragraph, Table
 from handlers.errors import CommandError
 from handlers.texts import Say, _, n_
 from handlers.times import local
 from storage import alerts, audit, contacts, deliveries, people
-
-LANGUAGES = {
-    "en": "en",
-    "english": "en",
-    "英文": "en",
-    "英语": "en",
-    "zh": "zh",
-    "chinese": "zh",
-    "中文": "zh",
-    "cn": "zh",
-}
 
 
 def _mentioned(request: Request, example: Say) -> str:
@@ -42,6 +32,7 @@ def _mentioned(request: Request, example: Say) -> str:
 def admin_add(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(_("make others admin"))
     who = _mentioned(request, examples.ADD_ADMIN)
+    undo.touch(ctx, "person", who)
     people.set_admin(ctx.tx, who, True, ctx.now)
     ctx.log("admin add", who, None, {"admin": True})
     return said(_("{person} is an admin now.", person=_named(ctx, who)))
@@ -54,6 +45,7 @@ def admin_remove(ctx: Context, request: Request) -> Answers:
         raise CommandError(
             _("{person} is an admin by the setting ADMINS; only the operator can change that.", person=who)
         )
+    undo.touch(ctx, "person", who)
     people.set_admin(ctx.tx, who, False, ctx.now)
     ctx.log("admin remove", who, {"admin": True}, {"admin": False})
     return said(_("{person} is no admin any more.", person=_named(ctx, who)))
@@ -129,6 +121,12 @@ def status(ctx: Context, request: Request) -> Answers:  # noqa: ARG001
         (_("Dead letters"), str(deliveries.dead(ctx.tx))),
         (_("Version"), ctx.rules.version),
     ]
+    if ctx.admin and ctx.place.direct:
+        pairs += [
+            (_("Receipts of {channel}", channel=channel_name(channel)), receipts.url(ctx.tx, channel, ctx.rules))
+            for channel in receipts.PARSERS
+            if channel in ctx.rules.budgets
+        ]
     lacking: list[Say] = []
     if ctx.admin:
         lacking = [

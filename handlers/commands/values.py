@@ -144,7 +144,7 @@ class Values:
             return at + 1
         if token.text in TEXTS:
             value, at = self._text_value(at)
-        elif token.text in ("secret", "language", "timezone", "for"):
+        elif token.text in ("secret", "language", "timezone", "mention", "for"):
             value, at = self._word_value(at)
         elif token.text in SHAPE_OF_KEY:
             value, at = self._shape_value(at)
@@ -280,7 +280,8 @@ class Values:
                 if len(digits) == 6:
                     self.codes.append(digits)
         self.words.extend(words)
-        self.names.append(" ".join(words))
+        if words:  # a lone bracket is none
+            self.names.append(" ".join(words))
 
     def _name(self, name: str) -> None:
         if name:

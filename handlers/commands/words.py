@@ -76,6 +76,7 @@ NOUNS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "source": (("source", "alert source"), ("sources", "alert sources"), ("告警源", "报警源")),
     "admin": (("admin", "administrator"), ("admins", "administrators"), ("管理员",)),
     "silence": (("silence",), ("silences",), ("静默",)),
+    "template": (("template", "card template"), ("templates",), ("模板", "卡片模板")),
 }
 """Noun of a form -> singular, plural, Chinese; the plural is understood wherever the singular is, and alone lists."""
 
@@ -90,6 +91,8 @@ VERBS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rename": (("rename",), ("改名", "重命名")),
     "note": (("note", "describe"), ("备注", "说明")),
     "rotate": (("rotate", "renew"), ("轮换", "更换")),
+    "preview": (("preview", "try"), ("预览",)),
+    "clear": (("clear", "reset", "remove", "delete"), ("清除", "删除", "移除", "重置")),
     "end": (("end", "stop", "remove", "delete"), ("结束", "停止", "取消", "解除", "删除")),
 }
 """Verb of a form -> what else is said for it, English and Chinese."""
@@ -112,6 +115,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "sync cloudmonitor": (
         "import cloudmonitor", "cloudmonitor import", "sync cloud monitor", "sync cms", "导入云监控", "云监控同步",
     ),
+    "sync das": ("import das", "das import", "导入das", "das同步", "同步das联系人"),
     "alerts": ("alert list", "list alerts", "show alerts", "view alerts", "open alerts", "查看告警列表", "列出告警"),
     "alert": ("show alert", "view alert", "get alert", "alert show", "查看告警", "告警详情"),
     "deliveries": ("delivery list", "list deliveries", "show deliveries", "delivery log", "投递记录", "查看投递"),
@@ -163,6 +167,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "because": ("because", "reason", "原因", "因为", "理由"),
     "language": ("language", "lang", "语言"),
     "timezone": ("timezone", "tz", "时区"),
+    "mention": ("mention", "mentions", "提醒", "艾特"),
 }
 """Canonical key -> its spellings; canonical keys are what a `Form` lists and what `Request.keys` holds."""
 
@@ -174,6 +179,30 @@ LISTS = frozenset({"to", "members"})
 
 TEXTS = frozenset({"note", "because"})
 """Keys whose value is running text."""
+
+LANGUAGES = {
+    "en": "en",
+    "english": "en",
+    "英文": "en",
+    "英语": "en",
+    "zh": "zh",
+    "chinese": "zh",
+    "中文": "zh",
+    "cn": "zh",
+}
+"""What people call the two languages."""
+
+MENTION = {
+    "on": "on",
+    "always": "on",
+    "开": "on",
+    "开启": "on",
+    "off": "off",
+    "never": "off",
+    "关": "off",
+    "关闭": "off",
+}
+"""Whether somebody wants to be mentioned in cards."""
 
 # --- durations --------------------------------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ END_SILENCE = Both("silence end 3", "结束静默 3")
 WHO = Both("who critical source=prometheus host=db-1", "谁收到 critical source=prometheus host=db-1")
 TEST = Both("test dba", "测试 数据库")
 RETRY = Both("retry 42", "重试 42")
-FAILED = Both("deliveries failed", "投递 失败")
+DELIVERIES = Both("deliveries failed", "投递 失败")
 
 ADD_ADMIN = Both("admin add dingtalk:dingcorp01/0147123", "管理员添加 dingtalk:dingcorp01/0147123")
 REMOVE_ADMIN = Both("admin remove dingtalk:dingcorp01/0147123", "管理员移除 dingtalk:dingcorp01/0147123")

@@ -144,7 +144,7 @@ def _out_of_order(tx: Tx, channel: str, error: DeliveryError, rules: Rules, now:
         (
             Paragraph(error.say),
             Paragraph(_("What is due there becomes a dead letter until this is put right. See which ones:")),
-            Examples((examples.FAILED,)),
+            Examples((examples.DELIVERIES,)),
         ),
         tone="warning",
     )

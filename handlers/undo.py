@@ -23,6 +23,9 @@ from storage.undo import LINKS, LIVELY, PARENTS, PARTS, Rows, Scope, Step, Value
 
 LASTS = timedelta(minutes=10)
 
+NO_CHANGES = ("test", "verify")
+"""What the audit log has, and nobody would want to take back."""
+
 HINT = Paragraph(_("“undo” within 10 minutes takes it back."))
 
 
@@ -64,6 +67,7 @@ def remember(ctx: Context) -> None:
     body = {
         "did": list(dict.fromkeys(ctx.did)),
         "admin": ctx.admin,
+        "logged": audit.newest(ctx.tx),
         "changes": [[one.part, one.key, one.before, one.after] for one in changes],
     }
     undo.keep(ctx.tx, ctx.person.id, body, ctx.now)
@@ -80,6 +84,19 @@ def _differences(before: Rows, after: Rows) -> Iterator[Change]:
                 continue
         if old != new:
             yield Change(part, key, old, new)
+
+
+def since_then(ctx: Context) -> tuple[tuple[str, str], tuple[str, str]] | None:
+    """What the person did after the change that can be taken back, and that change; None when it was the last.
+
+    Both as action and subject. What was done later cannot be taken back: they may not know that it is not meant.
+    """
+    step = undo.latest(ctx.tx, ctx.identities, ctx.now - LASTS)
+    if step is None or not step.body["did"]:
+        return None
+    later = audit.last_of(ctx.tx, ctx.identities, step.body["logged"], NO_CHANGES)
+    did: list[list[str]] = step.body["did"]
+    return (later, (did[-1][0], did[-1][1])) if later else None
 
 
 def take_back(ctx: Context) -> tuple[Step, tuple[tuple[str, str], ...]]:
@@ -110,6 +127,9 @@ def take_back(ctx: Context) -> tuple[Step, tuple[tuple[str, str], ...]]:
     undo.drop(ctx.tx, step.id)
     did = tuple((action, subject) for action, subject in step.body["did"])
     ctx.log("undo", did[-1][1] if did else "", None, {"taken back": [f"{action} {subject}" for action, subject in did]})
+    before = undo.latest(ctx.tx, ctx.identities, ctx.now - LASTS)
+    if before is not None:  # what came after it was taken back: it is the last one now
+        undo.mark(ctx.tx, before, logged=audit.newest(ctx.tx))
     return step, did
 
 

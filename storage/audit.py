@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -53,6 +54,20 @@ def page(tx: Tx, limit: int, offset: int) -> tuple[int, list[AuditRow]]:
     count = int(tx.conn.execute(select(func.count()).select_from(audit)).scalar_one())
     rows = tx.conn.execute(select(audit).order_by(audit.c.id.desc()).limit(limit).offset(offset))
     return count, [record(AuditRow, row) for row in rows]
+
+
+def newest(tx: Tx) -> int:
+    """The number of the last entry, 0 when there is none."""
+    return int(tx.conn.scalar(select(func.coalesce(func.max(audit.c.id), 0))) or 0)
+
+
+def last_of(tx: Tx, persons: Iterable[str], after: int, besides: Iterable[str]) -> tuple[str, str] | None:
+    """Action and subject of what these identities did last besides such actions, if its number is above `after`."""
+    query = select(audit.c.action, audit.c.subject).where(
+        audit.c.person.in_(tuple(persons)), audit.c.id > after, audit.c.action.not_in(tuple(besides))
+    )
+    row = tx.conn.execute(query.order_by(audit.c.id.desc()).limit(1)).first()
+    return (row.action, row.subject) if row else None
 
 
 def last_to_change(tx: Tx, subject: str, since: datetime) -> str | None:

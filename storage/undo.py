@@ -182,6 +182,12 @@ def every(tx: Tx) -> list[Step]:
     ]
 
 
+def mark(tx: Tx, step: Step, **more: Any) -> None:
+    """Changes what is remembered beside the change itself."""
+    body = tx.vault.seal(json.dumps(step.body | more))
+    tx.conn.execute(update(undo_step).where(undo_step.c.id == step.id).values(body=body))
+
+
 def drop(tx: Tx, step_id: int) -> None:
     tx.conn.execute(delete(undo_step).where(undo_step.c.id == step_id))
 

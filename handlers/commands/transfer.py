@@ -270,7 +270,9 @@ def _new_wishes(entry: Entry, known: ContactRow | None, skipped: list[Say]) -> l
             skipped.append(error.say)
             continue
         if wish is None:
-            skipped.append(_("“{value}” is not possible for {field}.", value=names.printable(text)[:40], field=WISHES[field]))
+            skipped.append(
+                _("“{value}” is not possible for {field}.", value=names.printable(text)[:40], field=WISHES[field])
+            )
         elif known is None or wish != getattr(known, field):
             found.append((field, wish))
     return found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.channels import CHANNELS
 from handlers.budgets import Throttle, kept, next_slot, past
 
 MINUTE = Throttle(3, 60)
@@ -76,3 +77,59 @@ def test_whoever_waits_for_the_slot_may_send_then_and_loses_no_time(budgets: lis
         window = kept([*window, now], budgets)
     slowest = max(-(-messages // budget.count) * round(budget.per_s * 1000) for budget in budgets)
     assert now <= slowest * len(budgets)
+
+
+ALLOWED = {
+    "dingtalk": [(20, 60.0)],
+    "wecom": [(20, 60.0)],
+    "lark": [(5, 1.0), (100, 60.0)],
+    "slack": [(1, 1.0)],
+    "voice": [(1, 60.0), (5, 3600.0), (20, 86_400.0)],
+    "sms": [(5, 900.0)],
+    "email": [(30, 60.0)],
+}
+"""What each platform, or our own promise, allows one address, as the pages say it and without a margin."""
+
+LEASE_MS = 20_000
+"""So long after its last sign of life a sender that died is taken for dead."""
+
+waits = st.one_of(st.just(0), st.integers(0, 500), st.integers(0, 30_000), st.integers(0, 4_000_000))
+sends = st.lists(
+    st.tuples(waits, st.integers(0, 10_000), st.floats(0, 1)), min_size=30, max_size=130
+)  # the wait for the message, the milliseconds until its answer, and which part of them it takes to be counted
+deaths = st.sets(st.integers(0, 200), max_size=2)
+
+
+@settings(max_examples=25)
+@pytest.mark.parametrize("name", ALLOWED)
+@given(sends=sends, busy=st.booleans(), deaths=deaths)
+def test_no_window_of_a_platform_ever_holds_more_than_it_allows(
+    name: str, sends: list[tuple[int, int, float]], busy: bool, deaths: set[int]
+) -> None:
+    """The platform counts a message at any time between its sending and its answer.
+
+    Two senders died within the answer of a message: what is known of it then is only when it was sent. What nobody but
+    we promise has no margin for that.
+    """
+    if name in ("sms", "email"):
+        deaths = set()
+    budgets = CHANNELS[name].budgets
+    now = 1_000_000
+    window: list[int] = []
+    counted: list[float] = []
+    for n, (wait_ms, took_ms, part) in enumerate(sends * 2):
+        now += 0 if busy else wait_ms
+        window = past(window, now)
+        now = max(now, next_slot(window, budgets, now))
+        if n in deaths:
+            took_ms = min(took_ms, 5_000)
+        counted.append(now + part * took_ms)
+        window = kept([*window, now if n in deaths else now + took_ms], budgets)
+        now += max(took_ms, LEASE_MS) if n in deaths else took_ms
+    for count, per_s in ALLOWED[name]:
+        for first, beyond in zip(counted, counted[count:], strict=False):
+            assert beyond - first >= per_s * 1000, (count, per_s)
+
+
+def test_every_channel_with_a_limit_is_tried() -> None:
+    assert {name for name, channel in CHANNELS.items() if channel.budgets} == ALLOWED.keys()

@@ -98,7 +98,7 @@ def test_undo_brings_every_row_back_as_it_was(database: Database, commands: tupl
     for before in reversed(states[:-1]):
         assert "Taken back" in said(database, "undo")
         assert rows(database) == before
-    assert "nothing to undo" in said(database, "撤销", language="en")
+    assert "nothing to undo" in said(database, "undo")
 
 
 def test_ten_minutes_are_the_limit_and_the_undone_is_no_change_to_undo(database: Database) -> None:
@@ -186,6 +186,22 @@ def test_who_is_no_admin_any_more_takes_nothing_of_an_admin_back(database: Datab
     assert "Only an admin" in said(database, "undo", person=OTHER_ADMIN)
     said(database, "undo")
     assert "Taken back" in said(database, "undo", person=OTHER_ADMIN)
+
+
+def test_what_cannot_be_taken_back_does_not_take_something_older_with_it(database: Database) -> None:
+    with database.write() as tx:
+        a_little_world(tx)
+    said(database, "source add demo json to dba")
+    said(database, "silence source=demo for 2h")
+    question = said(database, "undo")
+    assert "What you did last (silence" in question
+    assert "Take back source add “demo” instead?" in question
+    assert "demo" in said(database, "source list")
+    said(database, "no")
+    assert "demo" in said(database, "source list")
+    said(database, "undo")
+    assert "Taken back" in said(database, "yes")
+    assert "demo" not in said(database, "source list")
 
 
 def test_what_is_remembered_is_sealed(database: Database) -> None:

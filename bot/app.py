@@ -256,7 +256,9 @@ class Service:
                 tend_s=tend_s,
             )
         self.app = self._web()
-        self.front = Front(self.app, alerts_web.QuickAlerts(self.intake, self.metrics, clock))
+        self.front = Front(
+            self.app, alerts_web.QuickAlerts(self.intake, self.metrics, clock), health.QuickHealth(self.heartbeats)
+        )
 
     def wake_workers(self) -> None:
         """Something is due: for the worker of this process and those of others; from any thread."""

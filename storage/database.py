@@ -91,7 +91,12 @@ def _one_process(file: str | None) -> Iterator[None]:
 
 def _sqlite_engine(url: str, *, begin: str, size: int) -> Engine:
     engine = create_engine(
-        url, pool_size=size, max_overflow=0, pool_timeout=30, connect_args={"check_same_thread": False}
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=30,
+        hide_parameters=True,  # an error is logged, and values may be people's
+        connect_args={"check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")
@@ -120,6 +125,7 @@ def _postgresql_engine(url: URL) -> Engine:
         max_overflow=8,
         pool_timeout=30,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args=connect_args(url),
     )
 

@@ -117,9 +117,9 @@ class QuickAlerts:
         self._taken = metrics.http_requests.labels(ROUTE, "200")
         self._bell = _Bell()
 
-    async def answer(self, path: str, content_type: str, body: bytes) -> Answer | None:
+    async def answer(self, method: str, path: str, content_type: str, body: bytes) -> Answer | None:
         parts = path.split("/")
-        if len(parts) != 4 or parts[1] != "alerts" or len(body) > QUICK_BYTES:
+        if method != "POST" or len(parts) != 4 or parts[1] != "alerts" or len(body) > QUICK_BYTES:
             return None
         _root, _alerts, kind, token = parts
         source = self._intake.in_mind(token)

@@ -22,8 +22,16 @@ log = logging.getLogger(__name__)
 THREADS = 32
 """Requests that Flask answers at once."""
 
-MOST_BYTES = 16 * 1024 * 1024
+MOST_BYTES = 2 * 1024 * 1024
 """Of a body. Above the routes' own limit, so that it is they who answer 413 in their own form."""
+
+MOST_HELD_BYTES = 256 * 1024 * 1024
+"""Of all bodies that are arriving at the same time."""
+
+MOST_OPEN = 1000
+"""Requests at the same time."""
+
+RETRY_AFTER_S = 2
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -40,55 +48,82 @@ class Answer(NamedTuple):
 class Quick(Protocol):
     """What may answer a request in the server's loop; it never waits there for anything but the loop."""
 
-    async def answer(self, path: str, content_type: str, body: bytes) -> Answer | None:
-        """The answer to a POST, or None: Flask is to answer it."""
+    async def answer(self, method: str, path: str, content_type: str, body: bytes) -> Answer | None:
+        """The answer, or None: somebody else is to answer it."""
         ...
 
 
 class Front:
     """An ASGI application (https://asgi.readthedocs.io/en/latest/specs/www.html) around a WSGI one."""
 
-    def __init__(self, app: Wsgi, quick: Quick | None = None, *, threads: int = THREADS) -> None:
+    def __init__(self, app: Wsgi, *quick: Quick, threads: int = THREADS) -> None:
         self._app = app
         self._quick = quick
         self._threads = Threads(threads)
+        self._open = 0
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _body(receive)
+        self._open += 1
+        try:
+            answer = await self._answer(scope, receive)
+        finally:
+            self._open -= 1
+        if answer is not None:
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer | None:
+        """None: the client went away."""
+        if self._open > MOST_OPEN:
+            return _plain(503, "Too many requests at once; try again in a moment.")
+        try:
+            body = await self._body(scope, receive)
+        except _Refused as refused:
+            return _plain(refused.status, refused.sentence)
         if body is None:
-            return
-        answer: Answer | None = None
-        if len(body) > MOST_BYTES:
-            answer = _plain(413, "The body is too large.")
-        elif self._quick is not None and scope["method"] == "POST":
-            answer = await self._quick.answer(scope["path"], _header(scope, b"content-type"), body)
-        if answer is None:
-            try:
-                answer = await self._threads.run(lambda: _called(self._app, scope, body))
-            except Exception:
-                log.exception("a request could not be answered")
-                answer = _plain(500, "Something went wrong on our side; the log says more.")
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """The body, or a little more than the most of it; None when the sender went away."""
-    first = await receive()
-    if first["type"] == "http.disconnect":
-        return None
-    body: bytes = first.get("body", b"")
-    if not first.get("more_body"):
-        return body
-    parts, size, more = [body], len(body), True
-    while more and size <= MOST_BYTES:
-        message = await receive()
-        if message["type"] == "http.disconnect":
             return None
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        more = message.get("more_body", False)
-    return b"".join(parts)
+        for quick in self._quick:
+            answer = await quick.answer(scope["method"], scope["path"], _header(scope, b"content-type"), body)
+            if answer is not None:
+                return answer
+        try:
+            return await self._threads.run(lambda: _called(self._app, scope, body))
+        except Exception:
+            log.exception("a request could not be answered")
+            return _plain(500, "Something went wrong on our side; the log says more.")
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The body; None when the client went away. Raises _Refused."""
+        declared = _header(scope, b"content-length")
+        if len(declared) > 12 or int(declared or 0) > MOST_BYTES:
+            raise _Refused(413, "The body is too large.")
+        parts: list[bytes] = []
+        size, more = 0, True
+        try:
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                part = message.get("body", b"")
+                parts.append(part)
+                size += len(part)
+                self._held += len(part)
+                if size > MOST_BYTES:
+                    raise _Refused(413, "The body is too large.")
+                if self._held > MOST_HELD_BYTES:
+                    raise _Refused(503, "Too much arrives at once; try again in a moment.")
+                more = message.get("more_body", False)
+        finally:
+            self._held -= size
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
 
 
 def _header(scope: Scope, name: bytes) -> str:
@@ -98,10 +133,10 @@ def _header(scope: Scope, name: bytes) -> str:
 def _plain(status: int, sentence: str) -> Answer:
     """For what Flask cannot answer; then the connection ends."""
     body = sentence.encode() + b"\n"
-    length = str(len(body)).encode()
-    return Answer(
-        status, [(b"connection", b"close"), (b"content-type", b"text/plain"), (b"content-length", length)], body
-    )
+    headers = [(b"connection", b"close"), (b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
+    if status == 503:
+        headers.append((b"retry-after", b"%d" % RETRY_AFTER_S))
+    return Answer(status, headers, body)
 
 
 def _called(app: Wsgi, scope: Scope, body: bytes) -> Answer:

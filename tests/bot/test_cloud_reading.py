@@ -194,7 +194,7 @@ REFUSALS = [
     (json_answer({"Code": "InvalidAccessKeyId.NotFound"}, 404), "key", True),
     (json_answer({"Code": "SignatureDoesNotMatch"}, 400), "key", True),
     (json_answer({"Code": "InvalidTimeStamp.Expired"}, 400), "clock", True),
-    (json_answer({"Code": "ParameterInvalid"}, 400), "refused", True),
+    (json_answer({"Code": "ParameterInvalid"}, 400), "unreadable", True),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -125,8 +126,9 @@ def test_an_application_that_fails_is_a_500_without_a_word_of_why(caplog: pytest
 class Half:
     """Answers what goes to /quick."""
 
-    async def answer(self, path: str, content_type: str, body: bytes) -> Answer | None:
-        return Answer(200, [(b"content-length", b"5")], b"quick") if path == "/quick" else None
+    async def answer(self, method: str, path: str, content_type: str, body: bytes) -> Answer | None:
+        quick = (method, path) == ("POST", "/quick")
+        return Answer(200, [(b"content-length", b"5")], b"quick") if quick else None
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ def test_who_goes_away_in_the_middle_of_a_request_is_forgotten() -> None:
     async def never(_message: Any) -> None:
         raise AssertionError("nobody is there to be answered")
 
-    asyncio.run(Front(echo)({"type": "http", "method": "POST"}, gone, never))
+    asyncio.run(Front(echo)({"type": "http", "method": "POST", "headers": []}, gone, never))
 
 
 def test_a_connection_on_which_nothing_comes_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,3 +174,70 @@ def test_a_connection_on_which_nothing_comes_is_closed(monkeypatch: pytest.Monke
     with served(Front(echo)) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as silent:
         silent.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Le")
         assert silent.recv(1) == b""
+
+
+def test_a_client_that_sends_byte_after_byte_for_ever_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "REQUEST_S", 0.05)
+    with served(Front(echo)) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as dripping:
+        dripping.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+        assert dripping.recv(1) == b""
+
+
+def test_a_head_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "MOST_HEAD_BYTES", 1000)
+    with served(Front(echo)) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        received = b""
+        while not received:
+            connection.sendall(b"X-Long: " + b"x" * 500 + b"\r\n")
+            connection.settimeout(0.05)
+            with contextlib.suppress(TimeoutError):
+                received = connection.recv(100)
+    assert received.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_a_request_that_would_rather_speak_another_protocol_is_answered_as_it_is(
+    protocol: bytes, in_pieces: bool
+) -> None:
+    """As curl --http2 and Java's HttpClient ask (RFC 9110, section 7.8: a server may ignore it)."""
+    head = (
+        b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: " + protocol + b"\r\n"
+        b"HTTP2-Settings: AAMAAABk\r\nContent-Length: 4\r\n\r\n"
+    )
+    with served(Front(echo)) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        if in_pieces:
+            connection.sendall(head)
+            assert b"200" in asked(port, b"GET / HTTP/1.1\r\n" + CLOSE + b"\r\n")[0].encode()  # it has been read by now
+            connection.sendall(b"body")
+        else:
+            connection.sendall(head + b"body")
+        received = b""
+        while not received.endswith(b"body"):
+            more = connection.recv(65536)
+            assert more
+            received += more
+    assert received.startswith(b"HTTP/1.1 200")
+
+
+def test_when_there_are_too_many_connections_a_silent_one_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "MOST_CONNECTIONS", 3)
+    with served(Front(echo)) as port:
+        silent = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(3)]
+        for one in silent:
+            one.sendall(b"GET / HT")
+        assert asked(port, b"GET / HTTP/1.1\r\n" + CLOSE + b"\r\n")[0].startswith("HTTP/1.1 200")
+        for one in silent:
+            one.close()
+
+
+@pytest.mark.parametrize(("limit", "status"), [("MOST_OPEN", 503), ("MOST_HELD_BYTES", 503), ("MOST_BYTES", 413)])
+def test_too_much_at_once_is_refused_and_when_to_come_again_is_said(
+    limit: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, limit, 0)
+    with served(Front(echo)) as port:
+        head, _body = asked(port, b"POST / HTTP/1.1\r\n" + CLOSE + b"Content-Length: 1\r\n\r\nx")
+    assert head.startswith(f"HTTP/1.1 {status} ")
+    assert ("retry-after: 2" in head) is (status == 503)

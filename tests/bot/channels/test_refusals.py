@@ -216,6 +216,8 @@ SMS = [
     ),
     *(
         row(aliyun(f"isv.{code}"), PERMANENT, "template")
+        for code in [
+            "SMS_TEMPLATE_ILLEGAL",
             "SMS_SIGNATURE_ILLEGAL",
             "SMS_SIGN_ILLEGAL",
             "SMS_SIGNATURE_SCENE_ILLEGAL",

@@ -293,6 +293,7 @@ def test_a_command_is_decoded_completely() -> None:
         reply_url=HOOK,
         reply_until=NOW + timedelta(minutes=30),
         trigger="1.2.abc",
+        within="slack:T0001/C0001",
     )
 
 
@@ -301,6 +302,7 @@ def test_a_command_is_decoded_completely() -> None:
     [
         ({"channel_name": "directmessage"}, "title", ""),
         ({"channel_id": "D0001", "channel_name": "x"}, "title", ""),
+        ({"channel_id": "D0001", "channel_name": "directmessage"}, "within", ""),
         ({"text": ...}, "text", ""),
         ({"text": "a &amp; b"}, "text", "a & b"),
         ({"user_name": ...}, "name", ""),

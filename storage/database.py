@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,12 @@ def _sqlite_engine(url: str, *, begin: str, size: int) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+@cache
+def _newest() -> tuple[str, ...]:
+    """The last migration. Loading all of them takes longer than the rest of a start."""
+    return tuple(ScriptDirectory(str(MIGRATIONS)).get_heads())
 
 
 def _postgresql_engine(url: URL) -> Engine:
@@ -247,8 +254,7 @@ class Database:
             if not is_unavailable(error):
                 raise
             return "unreachable"
-        heads = ScriptDirectory(str(MIGRATIONS)).get_heads()
-        return "" if set(current) == set(heads) else "migrations missing"
+        return "" if current == _newest() else "migrations missing"
 
     def upgrade(self) -> None:
         """Brings the tables up to date; several processes may do it at once."""
@@ -257,8 +263,9 @@ class Database:
         with self._writer.begin() as conn:
             if not self.sqlite:
                 conn.execute(text("SELECT pg_advisory_xact_lock(727074)"))
-            config.attributes["connection"] = conn
-            command.upgrade(config, "head")
+            if MigrationContext.configure(conn).get_current_heads() != _newest():
+                config.attributes["connection"] = conn
+                command.upgrade(config, "head")
 
     def close(self) -> None:
         self._writer.dispose()

@@ -108,7 +108,7 @@ class Account:
         if error.temporary:
             say = _("{service} does not work at the moment ({code}).", service=self.name, code=code or error.status)
             return DeliveryError("busy", say, permanent=False, retry_after=error.retry_after)
-        return _permanent("refused", _("{service} refuses to be read: {code}.", service=self.name, code=code[:60]))
+        return _permanent("unreadable", _("{service} refuses to be read: {code}.", service=self.name, code=code[:60]))
 
 
 def _permanent(reason: str, say: Say) -> DeliveryError:

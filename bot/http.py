@@ -17,6 +17,8 @@ import ssl
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -38,6 +40,9 @@ from handlers.webhooks import Origin, open_origin, origin_of
 
 MAX_REPLY_BYTES = 1024 * 1024
 """No platform answers with more; the rest of a longer reply is not read."""
+
+LONGEST_WAIT_S = 3600.0
+"""Platforms ask for seconds or minutes. What asks for a day is most likely wrong, and no alert may be lost for that."""
 
 CONNECT_TIMEOUT_S = 5.0
 POOLED = 32
@@ -84,11 +89,25 @@ class HttpReply:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds of the header `Retry-After`, at most a day; None when it is missing or a date."""
+        """Seconds until the time in the header `Retry-After`, at most LONGEST_WAIT_S; None when it has none.
+
+        A date is compared with the reply's own (RFC 9110, section 10.2.3), so that our clock does not matter.
+        """
         value = (self.headers.get("Retry-After") or "").strip()
-        if not (value.isascii() and value.replace(".", "", 1).isdigit()):
+        if value.isascii() and value.replace(".", "", 1).isdigit():
+            return min(float(value), LONGEST_WAIT_S)
+        then, now = (_date(text) for text in (value, self.headers.get("Date") or ""))
+        if then is None or now is None:
             return None
-        return min(float(value), 86_400.0)
+        return min(max(0.0, (then - now).total_seconds()), LONGEST_WAIT_S)
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 class Http:

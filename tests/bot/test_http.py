@@ -93,10 +93,26 @@ def test_what_is_not_json_is_none(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("5", 5.0), ("1.5", 1.5), ("999999", 86_400.0), ("", None), ("-1", None), ("soon", None), ("٣", None)],
+    [("5", 5.0), ("1.5", 1.5), ("999999", 3600.0), ("", None), ("-1", None), ("soon", None), ("٣", None)],
 )
 def test_retry_after_in_seconds(value: str, seconds: float | None) -> None:
     assert HttpReply(429, {"Retry-After": value}).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("after", "date", "seconds"),
+    [
+        ("Mon, 23 Nov 2026 08:00:30 GMT", "Mon, 23 Nov 2026 08:00:00 GMT", 30.0),
+        ("Mon, 23 Nov 2026 08:00:00 GMT", "Mon, 23 Nov 2026 08:00:30 GMT", 0.0),
+        ("Wed, 25 Nov 2026 08:00:00 GMT", "Mon, 23 Nov 2026 08:00:00 GMT", 3600.0),
+        ("Mon, 23 Nov 2026 08:00:30 GMT", "", None),
+        ("Mon, 99 Nov 2026 08:00:30 GMT", "Mon, 23 Nov 2026 08:00:00 GMT", None),
+    ],
+)
+def test_retry_after_as_a_date_is_measured_from_the_date_of_the_reply(
+    after: str, date: str, seconds: float | None
+) -> None:
+    assert HttpReply(429, {"Retry-After": after, "Date": date}).retry_after == seconds
 
 
 def test_connections_are_used_again(server: Loopback, http: Http) -> None:

@@ -2,12 +2,16 @@
 
 A commit with full durability costs the same for one alert and for a hundred, so this is what makes intake fast. Nobody is
 answered before the commit. An alert that cannot be stored fails alone.
+
+A large report is committed in parts, in turn with the reports of others, and answered when all of it is on disk. When it
+fails on the way, what was committed stays: its sender comes again, and those alerts count as repeats.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +31,12 @@ log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 500
 """Alerts in one commit."""
+
+MOST_OWED = 4000
+"""Deliveries in one commit, as far as can be told before: others wait half a second for it."""
+
+TARGETS = 20
+"""How many deliveries an alert is expected to make when nothing is known of its source yet."""
 
 MOST_WAITING = 20_000
 """Alerts that may wait for the committer; more is an overload, and the sender is asked to come again."""
@@ -62,6 +72,9 @@ class Job:
     token: str = field(repr=False)
     report: Sequence[Alert]
     told: Callable[[], None]
+    until: float  # after this tick its sender is not there any more
+    begun: int = 0  # so many of its alerts are, or are being, stored
+    stored: int = 0
     ids: tuple[int, ...] = ()
     error: Exception | None = None
     done: bool = False
@@ -83,6 +96,8 @@ class Intake:
         metrics: Metrics,
         heartbeats: Heartbeats,
         most_waiting: int = MOST_WAITING,
+        most_owed: int = MOST_OWED,
+        ticks: Callable[[], float] = time.monotonic,
         calls: bool = False,
     ) -> None:
         self._database = database
@@ -93,8 +108,13 @@ class Intake:
         self._metrics = metrics
         self._heartbeats = heartbeats
         self._most_waiting = most_waiting
+        self._most_owed = most_owed
+        self._ticks = ticks
         self._news = threading.Condition()
         self._jobs: deque[Job] = deque()
+        self._large: deque[Job] = deque()
+        self._large_is_next = False
+        self._targets: dict[int, int] = {}
         self._known: dict[str, SourceRow] = {}
         self._counters: dict[tuple[str, str], Counter] = {}
         self._waiting = 0
@@ -132,7 +152,7 @@ class Intake:
 
     def hand_over(self, source: SourceRow, token: str, report: Sequence[Alert], told: Callable[[], None]) -> Job:
         """Gives the report to the committer. Raises Overloaded or NotStored, and then it was not taken."""
-        job = Job(source, token, report, told)
+        job = Job(source, token, report, told, self._ticks() + PATIENCE_S)
         with self._news:
             if self._waiting and self._waiting + len(report) > self._most_waiting:
                 raise Overloaded
@@ -175,7 +195,7 @@ class Intake:
         while True:
             self._heartbeats.beat("intake")
             with self._news:
-                if not self._jobs and not self._stopping:
+                if not self._jobs and not self._large and not self._stopping:
                     self._news.wait(1.0)
                 gathered = self._gathered()
                 if not gathered and self._stopping:
@@ -184,14 +204,51 @@ class Intake:
                 self._commit(gathered)
 
     def _gathered(self) -> list[Job]:
+        """What is committed next: the reports that came, as many as fit, and a part of a large one, in turn."""
+        if not (self._large and self._large_is_next):
+            gathered = self._small()
+            if gathered or not self._large:
+                self._large_is_next = True
+                return gathered
+        self._large_is_next = False
+        job = self._large.popleft()
+        self._begin(job, min(len(job.report), job.begun + self._most_of(job.source)))
+        return [job]
+
+    def _small(self) -> list[Job]:
+        """The next reports that fit into one commit. One that does not alone is put among the large ones.
+
+        What comes after it from the same source waits for its end: a recovery must not overtake its alarm.
+        """
         gathered: list[Job] = []
-        size = 0
-        while self._jobs and (not gathered or size + len(self._jobs[0].report) <= MOST_AT_ONCE):
-            job = self._jobs.popleft()
-            size += len(job.report)
-            gathered.append(job)
-        self._waiting -= size
+        room = 1.0
+        behind: list[Job] = []
+        busy = {job.source.id for job in self._large}
+        while self._jobs:
+            job = self._jobs[0]
+            share = len(job.report) / self._most_of(job.source)
+            if job.source.id in busy:
+                behind.append(job)
+            elif share > 1.0:
+                self._large.append(job)
+                busy.add(job.source.id)
+            elif share > room and gathered:
+                break
+            else:
+                room -= share
+                self._begin(job, len(job.report))
+                gathered.append(job)
+            self._jobs.popleft()
+        self._jobs.extendleft(reversed(behind))
         return gathered
+
+    def _most_of(self, source: SourceRow) -> int:
+        """How many alerts of the source fit into one commit."""
+        return max(1, min(MOST_AT_ONCE, self._most_owed // self._targets.get(source.id, TARGETS)))
+
+    def _begin(self, job: Job, end: int) -> None:
+        self._waiting -= end - job.begun
+        job.begun = end
 
     def _commit(self, gathered: list[Job]) -> None:
         """Commits the jobs together; when that fails, one by one, so that a bad one fails alone. Never raises.
@@ -209,7 +266,19 @@ class Intake:
                 for job in gathered:
                     self._commit([job])
         for job in gathered:
-            job.settle()
+            self._end(job)
+
+    def _end(self, job: Job) -> None:
+        """Settles what is stored, or cannot be; a large report whose sender still waits goes on."""
+        left = len(job.report) - job.begun
+        if left:
+            with self._news:
+                if job.error is None and not self._stopping and self._ticks() < job.until:
+                    self._large.append(job)
+                    return
+                self._waiting -= left
+            job.error = job.error or NotStored()
+        job.settle()
 
     def _store(self, gathered: list[Job]) -> None:
         now = self._clock()
@@ -222,7 +291,9 @@ class Intake:
             if tx.sqlite:
                 deliveries.wake(tx, lanes, now)
         for job in gathered:
-            job.settle()
+            job.stored = job.begun
+            if job.stored == len(job.report):
+                job.settle()
         if lanes:
             self._wake(lanes, now)
 
@@ -234,11 +305,15 @@ class Intake:
             raise UnknownSource
         if any(job.source.mapping != source.mapping for job in jobs):
             raise OtherMapping
-        report = [alert for job in jobs for alert in job.report]
+        report = [alert for job in jobs for alert in job.report[job.stored : job.begun]]
         accepted = alerts.accept(tx, source, report, now, self._repeat, calls=self._calls)
         numbers = iter(accepted.ids)
         for job in jobs:
-            job.ids = tuple(islice(numbers, len(job.report)))
+            job.ids = (*job.ids[: job.stored], *islice(numbers, job.begun - job.stored))
+        if accepted.lanes:
+            if len(self._targets) >= MOST_KNOWN:
+                self._targets.clear()
+            self._targets[source.id] = len(accepted.lanes)
         return accepted.lanes
 
     def _wake(self, lanes: set[str], now: datetime) -> None:

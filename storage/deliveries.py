@@ -92,6 +92,7 @@ class LaneRow:
     sent: list[int]
     cards: list[int] | None
     rules: dict[str, int] | None
+    urgent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +117,16 @@ def _delivery(tx: Tx, row: Any) -> DeliveryRow:
     return record(DeliveryRow, row, payload=json.loads(tx.vault.open(row.payload)) if row.payload else None)
 
 
-def owe(tx: Tx, rows: Iterable[Mapping[str, Any]]) -> int:
+def owe(tx: Tx, rows: Iterable[dict[str, Any]]) -> int:
     """Writes deliveries, all with the same columns; those whose dedupe key is there already are left out.
 
     `payload`, where given, is a JSON object and is sealed. Touches no lane: call `wake` after the commit.
     """
-    values = []
-    for row in rows:
-        value = dict(row)
-        if value.get("payload") is not None:
-            value["payload"] = tx.vault.seal(json.dumps(value["payload"]))
-        values.append(value)
+    # Only what is sealed is copied: an alert can owe thousands, and theirs have no payload.
+    values = [
+        row if row.get("payload") is None else row | {"payload": tx.vault.seal(json.dumps(row["payload"]))}
+        for row in rows
+    ]
     return insert_or_ignore(tx, delivery, values)
 
 
@@ -190,33 +190,42 @@ def _opens(now: ColumnElement[datetime]) -> ColumnElement[datetime]:
     )
 
 
-def next_due(tx: Tx, held: Collection[str] = ()) -> datetime | None:
-    """When the next lane, but those in `held`, may be claimed: up to now means at once; None: nothing waits."""
-    return _soonest(tx, held, False, False)
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """Which lanes are meant: those with an urgent message or the others, those that are well or the others; None: both.
+
+    A lane is well when the last message to its address could be sent.
+    """
+
+    urgent: bool | None = None
+    well: bool | None = None
 
 
-def next_urgent(tx: Tx, held: Collection[str] = (), *, only_well: bool = False) -> datetime | None:
-    """The same for lanes with an urgent message. `only_well`: not those whose last message could not be sent."""
-    return _soonest(tx, held, True, only_well)
+ANY = Pick()
 
 
-def _soonest(tx: Tx, held: Collection[str], urgent: bool, only_well: bool) -> datetime | None:
-    soonest: datetime | None = tx.conn.execute(_soonest_of(urgent, only_well), {"held": list(held)}).scalar_one()
+def next_due(tx: Tx, held: Collection[str] = (), pick: Pick = ANY, *, full: str = "") -> datetime | None:
+    """When the next of these lanes may be claimed: up to now means at once; None: nothing waits.
+
+    Not those in `held`, nor those of the channel `full`: their keys begin with it.
+    """
+    values = {"held": list(held), "full": _of_channel(full)}
+    soonest: datetime | None = tx.conn.execute(_soonest_of(pick), values).scalar_one()
     return soonest
 
 
 @cache
-def _soonest_of(urgent: bool, only_well: bool) -> Select[Any]:
+def _soonest_of(pick: Pick) -> Select[Any]:
     """Built once, like the next one: both are asked before every visit."""
-    return select(func.min(lane.c.next_at, type_=lane.c.next_at.type)).where(*_picked(urgent, only_well))
+    return select(func.min(lane.c.next_at, type_=lane.c.next_at.type)).where(*_picked(pick))
 
 
 @cache
-def _claimed(urgent: bool, only_well: bool) -> ReturningUpdate[Any]:
+def _claimed(pick: Pick) -> ReturningUpdate[Any]:
     now, until = (bindparam(name, type_=lane.c.next_at.type) for name in ("now", "until"))
-    pick = (
+    wanted = (
         select(lane.c.key)
-        .where(lane.c.next_at <= now, *_picked(urgent, only_well))
+        .where(lane.c.next_at <= now, *_picked(pick))
         .order_by(lane.c.next_at)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -224,22 +233,37 @@ def _claimed(urgent: bool, only_well: bool) -> ReturningUpdate[Any]:
     )
     return (
         update(lane)
-        .where(lane.c.key == pick)
+        .where(lane.c.key == wanted)
         .values(next_at=until, owner=bindparam("me"), token=lane.c.token + 1)
         .returning(lane)
     )
 
 
-def _picked(urgent: bool, only_well: bool) -> list[ColumnElement[bool]]:
+def _picked(pick: Pick) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = [
         lane.c.next_at.is_not(None),
         lane.c.key.not_in(bindparam("held", expanding=True)),
+        lane.c.key.not_like(bindparam("full")),
     ]
-    if urgent:
-        where.append(lane.c.urgent)
-    if only_well:
-        where.append(lane.c.fails == 0)
+    if pick.urgent is not None:
+        where.append(lane.c.urgent if pick.urgent else ~lane.c.urgent)
+    if pick.well is not None:
+        where.append(lane.c.fails == 0 if pick.well else lane.c.fails > 0)
     return where
+
+
+def _of_channel(channel: str) -> str:
+    """The pattern of its lanes' keys; without a channel one that no key has."""
+    return f"{channel}:%" if channel else ""
+
+
+def channel_of(key: str) -> str:
+    """What the lane shares with others that fail when it does: how it is sent to, in a chat also which platform it is.
+
+    `dingtalk`, `email`; `chat:dingtalk` for conversations and `person:dingtalk` for people.
+    """
+    kind, _, rest = key.partition(":")
+    return f"{kind}:{rest.partition(':')[0]}" if kind in ("chat", "person") else kind
 
 
 def claim(
@@ -248,17 +272,17 @@ def claim(
     now: datetime,
     lease: timedelta,
     held: Collection[str] = (),
+    pick: Pick = ANY,
     *,
-    urgent: bool = False,
-    only_well: bool = False,
+    full: str = "",
 ) -> LaneRow | None:
-    """The lane that is due longest, now leased to `owner`; None when none is due.
+    """Of these lanes the one that is due longest, now leased to `owner`; None when none is due.
 
-    `held` are lanes this process works on: a clock that jumps must not make it claim one of them twice. `urgent` and
-    `only_well` as in `next_urgent`.
+    `held` are lanes this process works on: a clock that jumps must not make it claim one of them twice. `pick` and
+    `full` as in `next_due`.
     """
-    values = {"now": now, "until": now + lease, "me": owner, "held": list(held)}
-    row = tx.conn.execute(_claimed(urgent, only_well), values).first()
+    values = {"now": now, "until": now + lease, "me": owner, "held": list(held), "full": _of_channel(full)}
+    row = tx.conn.execute(_claimed(pick), values).first()
     return record(LaneRow, row) if row else None
 
 

@@ -21,13 +21,13 @@ def record(kind: type[T], row: Row[Any], **opened: Any) -> T:
     return kind(**{f.name: opened.get(f.name, values.get(f.name)) for f in fields(kind)})  # type: ignore[arg-type]
 
 
-def insert_or_ignore(tx: Tx, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:
+def insert_or_ignore(tx: Tx, table: Table, rows: Iterable[dict[str, Any]]) -> int:
     """Inserts the rows, all with the same columns, whose unique keys are not there yet; the number inserted.
 
     One prepared statement for all of them: `VALUES` with many rows would meet the databases' limit of parameters
     (65,535 on PostgreSQL: a large report to a large group) and is compiled anew for every number of rows.
     """
-    values = [dict(row) for row in rows]
+    values = rows if isinstance(rows, list) else list(rows)
     if not values:
         return 0
     insert = (sqlite_insert(table) if tx.sqlite else postgresql_insert(table)).on_conflict_do_nothing()

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import random
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from bot.delivery.compose import Sender
+from bot.delivery.shares import Choice, Held, choices
 from bot.metrics import Heartbeats, Metrics
 from handlers import digests, due, meters, outbox, outcomes, retries
 from handlers.budgets import Throttle, kept, next_slot, past
@@ -36,10 +37,7 @@ from storage.schema import from_ms, to_ms
 log = logging.getLogger(__name__)
 
 SENDERS = 24
-"""Lanes worked on at once; a slow platform holds its own lanes only."""
-
-KEPT_FREE = 4
-"""One of so many senders works on nothing but urgent messages, to addresses at which the last one arrived."""
+"""Lanes worked on at once."""
 
 LEASE = timedelta(seconds=20)
 """How soon others take over what a process that died was working on. Renewed before each message, and while it is sent."""
@@ -105,9 +103,13 @@ class Worker:
         self._chance = chance
         self._senders = senders
         self._poll_s = poll_s
-        self._held: set[str] = set()
+        self._held: dict[str, Held] = {}
         self._holding = threading.Lock()
-        self._pool = ThreadPoolExecutor(senders, thread_name_prefix="sender")
+        self._claimed: queue.SimpleQueue[LaneRow | None] = queue.SimpleQueue()
+        # Daemons: what still hangs when the process has to end is cut off, and sent again after the next start.
+        self._threads = [
+            threading.Thread(target=self._visits, name=f"sender-{number}", daemon=True) for number in range(senders)
+        ]
         self._alone = alone
         # Not the same after a restart: what this name holds, this worker works on.
         self._me = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -129,10 +131,11 @@ class Worker:
         self._heartbeats.beat("worker")
         self._started_at = self._clock()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
-        self._thread.start()
+        for thread in (self._thread, *self._threads):
+            thread.start()
 
     def stop(self, timeout_s: float) -> None:
-        """Claims nothing more, lets the sends in flight end and settle."""
+        """Claims nothing more, lets the sends in flight end and settle, as far as there is time."""
         end = time.monotonic() + timeout_s
         with self._news:
             self._stopping = True
@@ -140,9 +143,12 @@ class Worker:
         self._stopped.set()
         if self._thread:
             self._thread.join(timeout_s)
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for thread in list(self._pool._threads):
-            thread.join(max(0.0, end - time.monotonic()))
+            for _each in self._threads:
+                self._claimed.put(None)
+            for thread in self._threads:
+                thread.join(max(0.0, end - time.monotonic()))
+            if held := self._lanes_held():
+                log.warning("sends were cut off by the stop; they may be repeated", extra={"count": len(held)})
         self._heartbeats.forget("worker")
 
     def _run(self) -> None:
@@ -180,17 +186,13 @@ class Worker:
 
     def _pause_s(self) -> float:
         held = self._lanes_held()
-        if len(held) >= self._senders:
-            return self._poll_s
         try:
             with self._database.read() as tx:
-                if self._crowded(held):
-                    soonest = deliveries.next_urgent(tx, held, only_well=True)
-                else:
-                    soonest = deliveries.next_due(tx, held)
+                moments = [deliveries.next_due(tx, held, one.pick, full=one.full) for one in self._choices()]
         except Exception:
             log.exception("the delivery worker cannot read the database")
             return self._poll_s
+        soonest = min((moment for moment in moments if moment is not None), default=None)
         if soonest is None:
             return self._poll_s
         return min(self._poll_s, max(SPIN_S, (soonest - self._clock()).total_seconds()))
@@ -238,31 +240,34 @@ class Worker:
         with self._holding:
             return frozenset(self._held)
 
+    def _choices(self) -> tuple[Choice, ...]:
+        with self._holding:
+            return choices(self._held.values(), self._senders)
+
     def _claim_one(self) -> bool:
         """Claims one lane and hands it to a sender; False when none is due, or no sender is free for those that are."""
-        held = self._lanes_held()
-        if len(held) >= self._senders:
+        mine = self._choices()
+        if not mine:
             return False
-        crowded = self._crowded(held)
-        with self._database.read() as tx:
-            urgent = deliveries.next_urgent(tx, held, only_well=crowded)
-            any_ = None if crowded else deliveries.next_due(tx, held)
+        held = self._lanes_held()
         now = self._clock()
-        for soonest, first in ((urgent, True), (any_, False)):
-            if soonest is None or soonest > now:
+        with self._database.read() as tx:
+            soonest = [(deliveries.next_due(tx, held, one.pick, full=one.full), one) for one in mine]
+        for moment, one in soonest:
+            if moment is None or moment > now:
                 continue
             with self._database.write(lasting=False) as tx:
-                lane = deliveries.claim(tx, self._me, now, LEASE, held, urgent=first, only_well=crowded)
+                lane = deliveries.claim(tx, self._me, now, LEASE, held, one.pick, full=one.full)
             if lane is not None:
                 with self._holding:
-                    self._held.add(lane.key)
-                self._pool.submit(self._visit, lane)
+                    self._held[lane.key] = Held(lane.key, lane.urgent, lane.fails == 0)
+                self._claimed.put(lane)
                 return True
         return False
 
-    def _crowded(self, held: Collection[str]) -> bool:
-        """Whether the senders that are left are kept for what is urgent."""
-        return self._senders - len(held) <= self._senders // KEPT_FREE
+    def _visits(self) -> None:
+        while (lane := self._claimed.get()) is not None:
+            self._visit(lane)
 
     def _visit(self, lane: LaneRow) -> None:
         visit = Visit(
@@ -285,7 +290,7 @@ class Worker:
         finally:
             self._guarded(visit.release)
             with self._holding:
-                self._held.discard(lane.key)
+                self._held.pop(lane.key, None)
             self.wake()
 
 
@@ -573,10 +578,12 @@ class Visit:
                 return True
             case RetryLater(at, pause):
                 self._again(row, error, outcome, took_ms, due_at=at, plain=row.plain)
-                if pause or row.attempts + 1 < PATIENT_TRIES:
+                if not pause and row.attempts + 1 >= PATIENT_TRIES:
+                    at = now + timedelta(seconds=retries.DELAYS_S[0])
+                if pause or (row.priority < deliveries.AHEAD and row.kind != "digest"):
                     self._open_at = at
-                else:
-                    self._open_at = now + timedelta(seconds=retries.DELAYS_S[0])
+                else:  # nobody asked for it: a person who waits for a code or an answer need not wait for an alert
+                    self._calm_at, self._calm_for = at, deliveries.AHEAD
                 return False
             case DeadLetter(reason):
                 self._give_up(row, error, reason, outcome=outcome, took_ms=took_ms)

@@ -13,7 +13,7 @@ from sqlalchemy import event, select, text
 from handlers import outbox
 from storage import deliveries
 from storage.database import Database
-from storage.deliveries import LaneRow
+from storage.deliveries import LaneRow, Pick
 from storage.schema import lane
 from tests.storage import seed
 from tests.storage.seed import LEASE, NOW, owe
@@ -496,9 +496,12 @@ def test_what_a_lane_remembers_of_its_crowds_is_given_to_the_next_holder(databas
     assert (second.sent, second.cards, second.rules) == ([1, 2], [2], {"ab": 1})
 
 
-def claimed(database: Database, now: datetime, *, urgent: bool = False, only_well: bool = False) -> str | None:
+URGENT, OTHERS = Pick(urgent=True), Pick(urgent=False)
+
+
+def claimed(database: Database, now: datetime, pick: Pick = Pick(), *, full: str = "") -> str | None:
     with database.write() as tx:
-        row = deliveries.claim(tx, "me", now, LEASE, urgent=urgent, only_well=only_well)
+        row = deliveries.claim(tx, "me", now, LEASE, (), pick, full=full)
     return row.key if row else None
 
 
@@ -510,12 +513,13 @@ def test_a_lane_with_something_urgent_is_claimed_before_a_hundred_that_are_due_l
         owe(tx, "sms:critical", priority=outbox.CRITICAL, due_at=NOW + SOON)
         deliveries.wake(tx, crowd, NOW)
         deliveries.wake(tx, ["sms:critical"], NOW + SOON)
-        assert deliveries.next_urgent(tx) == NOW + SOON
-        assert deliveries.next_urgent(tx, ["sms:critical"]) is None
-    assert claimed(database, NOW, urgent=True) is None
-    assert claimed(database, NOW + SOON, urgent=True) == "sms:critical"
-    assert claimed(database, NOW + SOON, urgent=True) is None
+        assert deliveries.next_due(tx, (), URGENT) == NOW + SOON
+        assert deliveries.next_due(tx, ["sms:critical"], URGENT) is None
+    assert claimed(database, NOW, URGENT) is None
+    assert claimed(database, NOW + SOON, URGENT) == "sms:critical"
+    assert claimed(database, NOW + SOON, URGENT) is None
     assert claimed(database, NOW + SOON) in crowd
+    assert claimed(database, NOW + SOON, OTHERS) in crowd
 
 
 def test_a_lane_that_waits_for_a_sender_becomes_urgent_with_what_comes(database: Database) -> None:
@@ -526,8 +530,8 @@ def test_a_lane_that_waits_for_a_sender_becomes_urgent_with_what_comes(database:
         owe(tx, "sms:b", priority=outbox.CODE, due_at=NOW + SOON)
         deliveries.wake(tx, ["sms:a", "sms:b"], NOW + SOON)
     assert next_at(database, "sms:b") == NOW, "it keeps its place among the others"
-    assert claimed(database, NOW + SOON, urgent=True) == "sms:b"
-    assert claimed(database, NOW + SOON, urgent=True) is None
+    assert claimed(database, NOW + SOON, URGENT) == "sms:b"
+    assert claimed(database, NOW + SOON, URGENT) is None
 
 
 @pytest.mark.parametrize(
@@ -549,21 +553,40 @@ def test_a_lane_is_given_back_urgent_when_an_urgent_message_is_next(
     held = claim(database)
     assert held is not None
     release(database, held, NOW)
-    assert (claimed(database, NOW + SOON, urgent=True) is not None) == urgent
+    assert (claimed(database, NOW + SOON, URGENT) is not None) == urgent
 
 
-def test_the_kept_senders_leave_out_a_lane_whose_last_message_failed(database: Database) -> None:
+def test_lanes_that_are_well_are_told_from_those_whose_last_message_failed(database: Database) -> None:
     with database.write() as tx:
         owe(tx, "sms:a", priority=outbox.CRITICAL)
         deliveries.wake(tx, ["sms:a"], NOW)
     held = claim(database)
     assert held is not None
+    assert held.urgent
+    well, ill = Pick(urgent=True, well=True), Pick(urgent=True, well=False)
     with database.write() as tx:
         deliveries.release(tx, held.key, held.token, NOW, open_at=None, fails=1, sent=[])
-        assert deliveries.next_urgent(tx) == NOW
-        assert deliveries.next_urgent(tx, only_well=True) is None
-    assert claimed(database, NOW, urgent=True, only_well=True) is None
-    assert claimed(database, NOW, urgent=True) == "sms:a"
+        assert deliveries.next_due(tx, (), ill) == NOW
+        assert deliveries.next_due(tx, (), well) is None
+    assert claimed(database, NOW, well) is None
+    assert claimed(database, NOW, Pick(urgent=False, well=False)) is None
+    assert claimed(database, NOW, ill) == "sms:a"
+
+
+def test_a_channel_that_has_its_share_is_left_out(database: Database) -> None:
+    keys = ("dingtalk:a", "chat:dingtalk:cid", "person:dingtalk:corp/u", "chat:slack:T/C", "sms:b")
+    with database.write() as tx:
+        for n, key in enumerate(keys):
+            owe(tx, key)
+            deliveries.wake(tx, [key], NOW + timedelta(seconds=n))
+    channels = [deliveries.channel_of(key) for key in keys]
+    assert channels == ["dingtalk", "chat:dingtalk", "person:dingtalk", "chat:slack", "sms"]
+    with database.read() as tx:
+        assert deliveries.next_due(tx, full="dingtalk") == NOW + timedelta(seconds=1)
+        assert deliveries.next_due(tx, full="chat:dingtalk") == NOW
+    assert claimed(database, NOW + SOON, full="dingtalk") == keys[1]
+    assert claimed(database, NOW + SOON, full="chat:dingtalk") == keys[0]
+    assert claimed(database, NOW + SOON, full="person:dingtalk") == keys[3]
 
 
 def test_leases_are_renewed_by_who_has_them_only(database: Database) -> None:

@@ -32,8 +32,14 @@ log = logging.getLogger(__name__)
 MOST_AT_ONCE = 500
 """Alerts in one commit."""
 
-MOST_OWED = 4000
+MOST_OWED = 5000
 """Deliveries in one commit, as far as can be told before: others wait half a second for it."""
+
+REPEATS = 4
+"""After a part of a large report for which nothing was owed, as when it is sent again, the next may be so much larger."""
+
+BREATH_S, BREATH_EVERY_S = 0.005, 1.0
+"""A pause between the parts of large reports, every so often: the worker writes too, and waits until nobody does."""
 
 TARGETS = 20
 """How many deliveries an alert is expected to make when nothing is known of its source yet."""
@@ -75,6 +81,7 @@ class Job:
     until: float  # after this tick its sender is not there any more
     begun: int = 0  # so many of its alerts are, or are being, stored
     stored: int = 0
+    repeats: bool = False  # nothing was owed for what was stored last
     ids: tuple[int, ...] = ()
     error: Exception | None = None
     done: bool = False
@@ -192,6 +199,7 @@ class Intake:
         self._heartbeats.forget("intake")
 
     def _run(self) -> None:
+        breath_at = 0.0
         while True:
             self._heartbeats.beat("intake")
             with self._news:
@@ -202,6 +210,9 @@ class Intake:
                     return
             if gathered:
                 self._commit(gathered)
+                if self._large and self._ticks() >= breath_at:
+                    time.sleep(BREATH_S)
+                    breath_at = self._ticks() + BREATH_EVERY_S
 
     def _gathered(self) -> list[Job]:
         """What is committed next: the reports that came, as many as fit, and a part of a large one, in turn."""
@@ -212,7 +223,7 @@ class Intake:
                 return gathered
         self._large_is_next = False
         job = self._large.popleft()
-        self._begin(job, min(len(job.report), job.begun + self._most_of(job.source)))
+        self._begin(job, min(len(job.report), job.begun + self._most_of(job.source, repeats=job.repeats)))
         return [job]
 
     def _small(self) -> list[Job]:
@@ -242,9 +253,10 @@ class Intake:
         self._jobs.extendleft(reversed(behind))
         return gathered
 
-    def _most_of(self, source: SourceRow) -> int:
+    def _most_of(self, source: SourceRow, *, repeats: bool = False) -> int:
         """How many alerts of the source fit into one commit."""
-        return max(1, min(MOST_AT_ONCE, self._most_owed // self._targets.get(source.id, TARGETS)))
+        most = self._most_owed * (REPEATS if repeats else 1)
+        return max(1, min(MOST_AT_ONCE, most // self._targets.get(source.id, TARGETS)))
 
     def _begin(self, job: Job, end: int) -> None:
         self._waiting -= end - job.begun
@@ -269,11 +281,15 @@ class Intake:
             self._end(job)
 
     def _end(self, job: Job) -> None:
-        """Settles what is stored, or cannot be; a large report whose sender still waits goes on."""
+        """Settles what is stored, or cannot be; a large report whose sender still waits goes on.
+
+        Also one of which nothing new is stored yet: it would never get further, however often it is sent.
+        """
         left = len(job.report) - job.begun
         if left:
             with self._news:
-                if job.error is None and not self._stopping and self._ticks() < job.until:
+                waited_for = self._ticks() < job.until or job.repeats
+                if job.error is None and waited_for and not self._stopping:
                     self._large.append(job)
                     return
                 self._waiting -= left
@@ -309,6 +325,7 @@ class Intake:
         accepted = alerts.accept(tx, source, report, now, self._repeat, calls=self._calls)
         numbers = iter(accepted.ids)
         for job in jobs:
+            job.repeats = not accepted.lanes
             job.ids = (*job.ids[: job.stored], *islice(numbers, job.begun - job.stored))
         if accepted.lanes:
             if len(self._targets) >= MOST_KNOWN:

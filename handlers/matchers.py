@@ -1,7 +1,7 @@
 """Which alerts are meant: `source=prod severity!=info host=db-1 title~disk`. Pure.
 
 All conditions have to hold. Case and width do not matter, and a label that an alert lacks is empty. `~` means "has it in
-it"; with `*` in the value, which stands for any characters, the whole has to look like that. There are no regular
+it"; with `*` in the value, which stands for any characters, the whole has to look like that, whichever sign is used. There are no regular
 expressions: they cannot be read by everybody, and some of them never end.
 """
 
@@ -75,14 +75,18 @@ class Matcher:
     def matches(self, subject: Subject) -> bool:
         if self.operator == "is":
             return subject.condition == self.value
-        found, wanted = names.key(subject.value(self.name)), names.key(self.value)
-        holds = _like(found, wanted) if "~" in self.operator else found == wanted
-        return holds != self.operator.startswith("!")
+        return self.holds(subject.value(self.name))
+
+    def holds(self, value: str) -> bool:
+        """Whether the condition, which is not that of one alert, holds for the value."""
+        found, wanted = names.key(value), names.key(self.value)
+        like = _like(found, wanted) if "~" in self.operator or "*" in wanted else found == wanted
+        return like != self.operator.startswith("!")
 
     @property
     def narrows(self) -> bool:
         """Whether most alerts are not meant."""
-        return self.operator in ("is", "=") or (self.operator == "~" and self.value.strip("*") != "")
+        return self.operator == "is" or (self.operator in ("=", "~") and self.value.strip("*") != "")
 
     def __str__(self) -> str:
         if self.operator == "is":
@@ -132,7 +136,21 @@ def parse(words: Sequence[str], example: Say) -> tuple[Matcher, ...]:
     found = tuple(dict.fromkeys(_matcher(word, example) for word in _joined(words)))
     if len(found) > MOST:
         raise CommandError(_("At most {most} conditions at once.", most=MOST))
+    for exact in (one for one in found if one.operator == "=" and "*" not in one.value):
+        for other in found:
+            if other.name == exact.name and not other.holds(exact.value):
+                raise CommandError(
+                    _(
+                        "No alert can be both {first} and {second}: all conditions have to hold.",
+                        first=_printed(min(exact, other, key=found.index)),
+                        second=_printed(max(exact, other, key=found.index)),
+                    )
+                )
     return found
+
+
+def _printed(one: Matcher) -> str:
+    return names.printable(str(one))[:60]
 
 
 def _joined(words: Sequence[str]) -> list[str]:
@@ -157,7 +175,14 @@ def _matcher(word: str, example: Say) -> Matcher:
     parts = _CONDITION.fullmatch(word)
     printed = names.printable(word)[:60]
     if parts is None:
-        raise CommandError(_("“{word}” is no condition. Example: {example}", word=printed, example=example))
+        raise CommandError(
+            _(
+                "“{word}” is no condition, and no severity ({severities}). Example: {example}",
+                word=printed,
+                severities=", ".join(SEVERITIES),
+                example=example,
+            )
+        )
     name, operator, value = parts[1], {"==": "=", ":": "="}.get(parts[2], parts[2]), parts[3].strip().strip("\"'“”「」")
     if operator == "=~":
         raise CommandError(

@@ -564,8 +564,8 @@ def leased(tx: Tx) -> int:
     return int(tx.conn.execute(select(func.count()).select_from(lane).where(lane.c.owner.is_not(None))).scalar_one())
 
 
-def sweep(tx: Tx, now: datetime) -> int:
-    """Finds messages whose wake-up was lost in a crash, and wakes their lanes; how many."""
+def forgotten(tx: Tx, now: datetime) -> list[str]:
+    """Lanes with messages whose wake-up was lost in a crash, to be woken."""
     waiting = select(delivery.c.lane).where(delivery.c.state == "ready", ~_behind_its_own()).distinct()
     # In order is a lane that somebody works on, or that will be looked at as soon as the message and its gate allow.
     in_order = exists().where(
@@ -579,9 +579,7 @@ def sweep(tx: Tx, now: datetime) -> int:
             and_(lane.c.calm_at > now, delivery.c.priority >= AHEAD),
         ),
     )
-    keys = list(tx.conn.scalars(waiting.where(~in_order)))
-    wake(tx, keys, now)
-    return len(keys)
+    return list(tx.conn.scalars(waiting.where(~in_order)))
 
 
 def free_all(tx: Tx, now: datetime) -> None:

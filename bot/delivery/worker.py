@@ -212,13 +212,14 @@ class Worker:
 
     def _sweep(self) -> bool:
         now = self._clock()
+        with self._database.read() as tx:  # a look at all that waits: nobody else should wait for it
+            forgotten = deliveries.forgotten(tx, now)
         with self._database.write() as tx:
             if now < self._last - CLOCK_JUMP:
                 log.warning("the clock was set back")
                 deliveries.clock_went_back(tx, now, timedelta(seconds=retries.DELAYS_S[0]))
-            deliveries.sweep(tx, now)
             woken = outcomes.report_overdue(tx, now)
-            deliveries.wake(tx, woken, now)
+            deliveries.wake(tx, {*forgotten, *woken}, now)
         self._last = now
         with self._database.write() as tx:  # by itself: whatever it meets, what is owed is looked after
             deliveries.wake(tx, due.run(tx, self._rules, now), now)

@@ -55,8 +55,9 @@ _EMPHASIS = {"*": "∗", "_": "＿"}
 def _cannot_pair(text: str, mark: str) -> str:
     """The text with each run of `mark` replaced that could open an emphasis and has one behind it that could close it.
 
-    The rule is that of https://spec.commonmark.org/0.31.2/#emphasis-and-strong-emphasis. A single run stays what it is,
-    so that `138****5678` can be read, searched and copied.
+    The rule is that of https://spec.commonmark.org/0.31.2/#emphasis-and-strong-emphasis, for asterisks without what it
+    says of signs beside them: DingTalk does not say what its clients follow, and simple ones pair any two. A single run
+    stays what it is, so that `138****5678` can be read, searched and copied.
     """
     runs = []
     for found in re.finditer(re.escape(mark) + "+", text):
@@ -64,9 +65,10 @@ def _cannot_pair(text: str, mark: str) -> str:
         after = text[found.end()] if found.end() < len(text) else " "
         blank_before, blank_after = before.isspace(), after.isspace()
         sign_before, sign_after = (unicodedata.category(ch)[0] in "PS" for ch in (before, after))
-        left = not blank_after and (not sign_after or blank_before or sign_before)
-        right = not blank_before and (not sign_before or blank_after or sign_after)
+        left, right = not blank_after, not blank_before
         if mark == "_":
+            left = left and (not sign_after or blank_before or sign_before)
+            right = right and (not sign_before or blank_after or sign_after)
             left, right = left and (not right or sign_before), right and (not left or sign_after)
         runs.append((found.start(), found.end(), left, right))
     closer_behind = False

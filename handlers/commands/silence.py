@@ -92,7 +92,7 @@ def _conditions(ctx: Context, request: Request) -> tuple[Matcher, ...]:
 
 def _known(ctx: Context, one: Matcher) -> None:
     """Raises CommandError for a source or group that does not exist: such a silence would hide nothing."""
-    if one.operator != "=":
+    if one.operator != "=" or "*" in one.value:
         return
     if one.name == "source" and sources.by_key(ctx.tx, names.key(one.value)) is None:
         raise names.unknown("source", one.value, sources.names(ctx.tx))
@@ -101,7 +101,7 @@ def _known(ctx: Context, one: Matcher) -> None:
 
 
 def _what_it_means(row: SilenceRow, conditions: tuple[Matcher, ...], hidden: list[AlertRow]) -> list[Block]:
-    blocks: list[Block] = []
+    blocks: list[Block] = [] if hidden else [Paragraph(_("No open alert matches now."))]
     critical = sum(one.severity == "critical" for one in hidden)
     if critical:
         blocks.append(

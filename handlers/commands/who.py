@@ -217,7 +217,7 @@ def _slow(ctx: Context, channel: str, line: Line) -> list[Say]:
 
 
 def _listed(way: Way) -> Say:
-    return _joined(way.obstacles) if way.obstacles else _("nothing")
+    return _joined(way.obstacles) if way.obstacles else _("no obstacle")
 
 
 def _joined(parts: Sequence[Say]) -> Say:

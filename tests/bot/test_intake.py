@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
-from bot.intake import Intake, NotStored, Overloaded, UnknownSource
+from bot.intake import PATIENCE_S as INTAKE_PATIENCE_S
+from bot.intake import Intake, Job, NotStored, Overloaded, UnknownSource
 from bot.metrics import Heartbeats, Metrics
 from handlers.model import Alert
 from storage import alerts, deliveries, groups, sources
@@ -74,9 +76,10 @@ def build(database: Database, bell: Bell, heartbeats: Heartbeats) -> Iterator[Ca
     made: list[Intake] = []
 
     def make(*, start: bool = True, **how: Any) -> Intake:
+        clock: Callable[[], datetime] = how.pop("clock", Clock(NOW))
         intake = Intake(
             database,
-            clock=Clock(NOW),
+            clock=clock,
             repeat=timedelta(hours=4),
             wake_worker=bell,
             metrics=Metrics(heartbeats),
@@ -250,6 +253,109 @@ def test_a_large_report_is_stored_whole(build: Callable[..., Intake], database: 
     assert len(set(ids)) == 300
     with database.read() as tx:
         assert tx.conn.execute(select(func.count()).select_from(delivery)).scalar_one() == 3000
+
+
+class Parts:
+    """A clock that is asked once for each commit, and does something then: what is handed over now waits meanwhile."""
+
+    def __init__(self, **then: Callable[[], object]) -> None:
+        self.then = {int(number.lstrip("_")): act for number, act in then.items()}
+        self.commits = 0
+
+    def __call__(self) -> datetime:
+        self.commits += 1
+        self.then.get(self.commits, lambda: None)()
+        return NOW
+
+
+def test_a_large_report_is_committed_in_parts_and_those_of_others_in_between(
+    build: Callable[..., Intake], database: Database, source: SourceRow
+) -> None:
+    with database.write() as tx:
+        other = seed.source(tx, source.group_id or 0, "other", OTHER)
+    answered: list[str] = []
+    jobs: dict[str, Job] = {}
+
+    def post(of: SourceRow, token: str, name: str) -> None:
+        def told() -> None:
+            answered.append(name)
+            if len(answered) == 4:
+                done.set()
+
+        jobs[name] = intake.hand_over(of, token, [named(name)], told)
+
+    done = threading.Event()
+    parts = Parts(
+        _2=lambda: post(other, OTHER, "another's"),
+        _3=lambda: post(source, TOKEN, "its own"),
+        _4=lambda: post(other, OTHER, "another's again"),
+    )
+    # One alert at first, as nothing is known of the source; then as many as its one target allows.
+    intake = build(start=False, clock=parts, most_owed=10)
+    large = intake.hand_over(source, TOKEN, [named(f"{n}") for n in range(25)], lambda: answered.append("large"))
+    intake.start()
+    assert done.wait(PATIENCE_S)
+    assert answered == ["another's", "another's again", "large", "its own"], "one source's come in their order"
+    ids = intake.taken(large)
+    assert fingerprints(database, *ids) == [f"{n}" for n in range(25)]
+    assert list(ids) == sorted(ids)
+    assert parts.commits == 4 + 3
+    assert ids[10] < intake.taken(jobs["another's"])[0] < ids[11]
+    assert intake._waiting == 0
+
+
+def test_of_a_large_report_that_fails_on_the_way_what_was_stored_stays_and_counts_when_it_comes_again(
+    build: Callable[..., Intake], database: Database, source: SourceRow
+) -> None:
+    bad: dict[str, Any] = {"status": "firing", "severity": None}
+    report = [named(f"{n}") for n in range(14)]
+    intake = build(most_owed=10, most_waiting=20)
+    with pytest.raises(NotStored):
+        intake.accept(source, TOKEN, [*report, named("bad", **bad), *(named(f"more{n}") for n in range(9))])
+    assert stored(database) == 11
+    assert intake._waiting == 0
+    ids = intake.accept(source, TOKEN, report)
+    assert fingerprints(database, *ids) == [alert.fingerprint for alert in report]
+    assert stored(database) == 14
+    with database.read() as tx:
+        assert deliveries.waiting(tx) == 14
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["its sender has gone", "a stop"])
+def test_a_large_report_nobody_waits_for_ends_with_the_part_that_is_being_stored(
+    build: Callable[..., Intake], database: Database, source: SourceRow, stopped: bool
+) -> None:
+    ticks = [0.0]
+    ends = threading.Event()
+
+    def second() -> None:
+        if stopped:
+            intake._stopping = True
+        else:
+            ticks[0] = INTAKE_PATIENCE_S
+
+    intake = build(start=False, clock=Parts(_2=second), ticks=lambda: ticks[0], most_owed=10)
+    large = intake.hand_over(source, TOKEN, [named(f"{n}") for n in range(40)], ends.set)
+    intake.start()
+    assert ends.wait(PATIENCE_S)
+    assert isinstance(large.error, NotStored)
+    assert stored(database) == 11
+    assert intake._waiting == 0
+
+
+def test_a_large_report_gets_further_each_time_it_is_sent_however_slow_it_is(
+    build: Callable[..., Intake], database: Database, source: SourceRow
+) -> None:
+    ticks = itertools.count(step=int(INTAKE_PATIENCE_S) + 1)
+    intake = build(ticks=lambda: float(next(ticks)), most_owed=10)
+    found = []
+    for _time in range(4):
+        ended = threading.Event()
+        job = intake.hand_over(source, TOKEN, [named(f"{n}") for n in range(60)], ended.set)
+        assert ended.wait(PATIENCE_S)
+        found.append((stored(database), job.error is None))
+    assert found == [(1, False), (10, False), (50, False), (60, True)]
+    assert intake._waiting == 0
 
 
 def test_a_bell_that_breaks_costs_nobody_their_answer_and_does_not_end_the_committer(

@@ -12,8 +12,8 @@ from sqlalchemy import event, select, text
 
 from handlers import outbox
 from storage import deliveries
-from storage.database import Database
-from storage.deliveries import LaneRow, Pick
+from storage.database import Database, Tx
+from storage.deliveries import ANY, LaneRow, Pick
 from storage.schema import lane
 from tests.storage import seed
 from tests.storage.seed import LEASE, NOW, owe
@@ -34,6 +34,13 @@ def claim(database: Database, now: datetime = NOW, owner: str = "me", held: tupl
 def release(database: Database, row: LaneRow, now: datetime = NOW, open_at: datetime | None = None) -> None:
     with database.write() as tx:
         deliveries.release(tx, row.key, row.token, now, open_at=open_at, fails=0, sent=[])
+
+
+def sweep(tx: Tx, now: datetime) -> int:
+    """How many lanes were forgotten; they are woken."""
+    keys = deliveries.forgotten(tx, now)
+    deliveries.wake(tx, keys, now)
+    return len(keys)
 
 
 def next_at(database: Database, key: str) -> datetime | None:
@@ -243,10 +250,10 @@ def test_the_sweep_finds_a_message_whose_wake_up_was_lost(database: Database, pr
     with database.write() as tx:
         owe(tx, "sms:a")
     with database.write() as tx:
-        assert deliveries.sweep(tx, NOW + SOON) == 1
+        assert sweep(tx, NOW + SOON) == 1
     assert next_at(database, "sms:a") == NOW + SOON
     with database.write() as tx:
-        assert deliveries.sweep(tx, NOW + SOON) == 0
+        assert sweep(tx, NOW + SOON) == 0
 
 
 def test_the_sweep_leaves_alone_what_is_in_order(database: Database) -> None:
@@ -262,7 +269,7 @@ def test_the_sweep_leaves_alone_what_is_in_order(database: Database) -> None:
     release(database, rows["sms:gate"], open_at=gate)
     release(database, rows["sms:later"])
     with database.write() as tx:
-        assert deliveries.sweep(tx, NOW + SOON) == 0
+        assert sweep(tx, NOW + SOON) == 0
     assert next_at(database, "sms:gate") == next_at(database, "sms:later") == gate
 
 
@@ -311,7 +318,7 @@ def test_a_recovery_never_overtakes_its_alarm(database: Database, waits_s: int, 
     # Not at once and for ever: what waits behind the alarm is not due before it.
     assert next_at(database, "sms:a") == due
     with database.write() as tx:
-        assert deliveries.sweep(tx, NOW + timedelta(seconds=1)) == 0
+        assert sweep(tx, NOW + timedelta(seconds=1)) == 0
         deliveries.settle(tx, alarm, state="sent", done_at=NOW)
     assert ready(database, "sms:a", due) == [recovery]
 
@@ -418,7 +425,7 @@ def test_what_is_merged_waits_for_its_digest_and_shares_its_end(database: Databa
     release(database, held)
     assert next_at(database, "sms:a") == NOW + SOON  # of the digest: what waits behind it is not due before
     with database.write() as tx:
-        assert deliveries.sweep(tx, NOW + timedelta(seconds=1)) == 0
+        assert sweep(tx, NOW + timedelta(seconds=1)) == 0
         assert deliveries.purge(tx, NOW + timedelta(days=1), NOW + timedelta(days=1)) == 1
         deliveries.settle_merged(tx, digest, state="sent", done_at=NOW)
         deliveries.settle(tx, digest, state="sent", done_at=NOW)
@@ -455,7 +462,7 @@ def test_a_lane_that_is_calm_opens_for_codes_and_for_what_is_more_urgent_than_wh
     wake(database, "sms:a")
     assert next_at(database, "sms:a") == calm
     with database.write() as tx:
-        assert deliveries.sweep(tx, NOW + SOON) == 0
+        assert sweep(tx, NOW + SOON) == 0
         owe(
             tx,
             "sms:a",
@@ -472,7 +479,7 @@ def test_a_lane_that_is_calm_opens_for_codes_and_for_what_is_more_urgent_than_wh
     with database.write() as tx:
         owe(tx, "sms:a", kind="code", priority=outbox.CODE)
     with database.write() as tx:
-        assert deliveries.sweep(tx, NOW) == 1  # also when its wake-up was lost
+        assert sweep(tx, NOW) == 1  # also when its wake-up was lost
     assert next_at(database, "sms:a") == NOW
     row = claim(database)
     assert row is not None
@@ -499,7 +506,7 @@ def test_what_a_lane_remembers_of_its_crowds_is_given_to_the_next_holder(databas
 URGENT, OTHERS = Pick(urgent=True), Pick(urgent=False)
 
 
-def claimed(database: Database, now: datetime, pick: Pick = Pick(), *, full: str = "") -> str | None:
+def claimed(database: Database, now: datetime, pick: Pick = ANY, *, full: str = "") -> str | None:
     with database.write() as tx:
         row = deliveries.claim(tx, "me", now, LEASE, (), pick, full=full)
     return row.key if row else None

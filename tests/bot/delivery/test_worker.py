@@ -296,6 +296,38 @@ def test_a_retry_after_closes_that_lane_and_no_other(shop: Shop) -> None:
     assert shop.post.titles(address("a")) == ["a1", "a2", "a1"]
 
 
+def test_a_back_off_of_ours_holds_up_alerts_and_neither_codes_nor_tests(shop: Shop) -> None:
+    shop.post.failing[address("a")] = deque([temporary()])
+
+    def alarm(title: str, **more: Any) -> Callable[[Tx], int]:
+        return lambda tx: card(tx, one, title, **more)
+
+    with shop.database.write() as tx:
+        one = robot(tx, "a")
+    shop.owed(alarm("failed"))
+    assert shop.post.titles() == ["failed"]
+    shop.owed(alarm("critical", priority=outbox.CRITICAL))
+    assert shop.post.titles() == ["failed"]
+    # Not even one that fails itself lets alerts through before.
+    shop.post.failing[address("a")].append(temporary())
+    shop.owed(lambda tx: card(tx, one, "code", kind="code", priority=outbox.CODE))
+    assert shop.post.titles() == ["failed", "code"]
+    shop.owed(lambda tx: card(tx, one, "later", kind="code", priority=outbox.CODE))
+    assert shop.post.titles() == ["failed", "code"], "of codes none overtakes another"
+    shop.forward(retries.DELAYS_S[0])
+    assert shop.post.titles() == ["failed", "code", "code", "later", "critical", "failed"]
+
+
+def test_a_code_that_arrives_ends_the_back_off_of_others(shop: Shop) -> None:
+    shop.post.failing[address("a")] = deque([temporary()])
+    one = shop.owed(lambda tx: robot(tx, "a"))
+    shop.owed(lambda tx: [card(tx, one, "failed"), card(tx, one, "other")])
+    shop.owed(lambda tx: card(tx, one, "test", priority=outbox.TEST))
+    assert shop.post.titles() == ["failed", "test", "other"]
+    shop.forward(retries.DELAYS_S[0])
+    assert shop.post.titles() == ["failed", "test", "other", "failed"]
+
+
 def test_a_form_that_is_refused_is_sent_once_more_in_its_simplest(shop: Shop) -> None:
     shop.post.failing[address("a")] = deque([permanent("form")])
     shop.post.failing[address("b")] = deque([permanent("form"), permanent("form")])
@@ -449,6 +481,69 @@ def test_a_slow_address_holds_up_no_other(shop: Shop) -> None:
     shop.post.gate.set()
     shop.rest()
     assert sorted(shop.post.titles()) == ["a", "b", "c"]
+
+
+def test_a_platform_that_hangs_leaves_senders_for_every_other_also_when_all_of_its_robots_do(
+    make: Callable[..., Shop], database: Database
+) -> None:
+    shop = make(senders=24)
+    names = [f"hung{n}" for n in range(40)]
+    shop.post.hanging = {address(name) for name in names}
+    shop.post.failing = {address(name): deque([temporary(unknown=True)]) for name in names}
+
+    def healthy(tx: Tx) -> int:
+        return seed.method(tx, seed.contact(tx), "wecom", "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=k")
+
+    with database.write() as tx:
+        fine = healthy(tx)
+        robots = [robot(tx, name) for name in names]
+
+    def others_arrive(round_: str) -> None:
+        shop.owed(lambda tx: card(tx, fine, f"warning {round_}"))
+        shop.until(lambda: f"warning {round_}" in shop.post.titles())
+        shop.owed(lambda tx: card(tx, fine, f"critical {round_}", priority=outbox.CRITICAL))
+        shop.until(lambda: f"critical {round_}" in shop.post.titles())
+
+    def hanging() -> int:
+        return shop.post.titles().count("hung")
+
+    shop.post.gate.clear()
+    shop.owed(lambda tx: [card(tx, one, "hung", priority=outbox.CRITICAL) for one in robots])
+    shop.until(lambda: hanging() == 19)
+    others_arrive("while nobody knows")
+    assert hanging() == 19
+    shop.post.gate.set()
+    shop.until(lambda: hanging() == 40)
+    shop.rest()
+    shop.post.gate.clear()
+    shop.clock.forward(retries.DELAYS_S[0])
+    shop.worker.wake()
+    shop.until(lambda: hanging() == 48)  # a third of the senders
+    others_arrive("when it is known")
+    assert hanging() == 48
+    shop.post.gate.set()
+    shop.rest()
+    assert hanging() == 80
+
+
+def test_a_stop_does_not_wait_for_a_send_that_hangs_and_it_is_repeated_marked(shop: Shop) -> None:
+    shop.post.gate.clear()
+    one = shop.owed(lambda tx: card(tx, robot(tx, "a"), "x"))
+    assert shop.post.arrived.acquire(timeout=PATIENCE_S)
+    shop.worker.stop(0.05)
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("sender")]
+    assert left
+    assert all(thread.daemon for thread in left), "the interpreter would wait for them at its exit"
+    cut_off = shop.worker
+    shop.open()
+    shop.clock.forward(SETTLING.total_seconds())
+    shop.worker.wake()
+    assert shop.post.arrived.acquire(timeout=PATIENCE_S)
+    assert [try_.footer for try_ in shop.post.tries] == ["", "may be a repeat"]
+    shop.post.gate.set()
+    shop.rest()
+    cut_off.stop(PATIENCE_S)
+    assert shop.row(one).state == "sent"
 
 
 def test_a_stop_lets_the_send_in_flight_end_and_leaves_the_rest_for_the_next_start(shop: Shop) -> None:

@@ -255,6 +255,7 @@ class Service:
                 clock=shared,
                 tend_s=tend_s,
             )
+        self.bodies = Bodies(self.database, self.clock)
         self.app = self._web()
         self.front = Front(
             self.app, alerts_web.QuickAlerts(self.intake, self.metrics, clock), health.QuickHealth(self.heartbeats)
@@ -345,6 +346,7 @@ class Service:
             self.heartbeats.forget(name)
         if "web" in self.parts:
             self.intake.stop(left())
+            self.bodies.flush()
         if self.replicas is not None:
             self.replicas.stop(left())
         if "worker" in self.parts:
@@ -361,9 +363,8 @@ class Service:
         app = Flask("callboard", static_folder=None)
         app.json.ensure_ascii = False  # type: ignore[attr-defined]
         app.register_blueprint(health.blueprint(self.database, self.metrics, self.heartbeats))
-        bodies = Bodies(self.database, self.clock)
-        app.register_blueprint(alerts_web.blueprint(self.intake, bodies, self.clock))
-        app.register_blueprint(robot.blueprint(self.intake, bodies, self.clock, new_post_id))
+        app.register_blueprint(alerts_web.blueprint(self.intake, self.bodies, self.clock))
+        app.register_blueprint(robot.blueprint(self.intake, self.bodies, self.clock, new_post_id))
         app.register_blueprint(receipts_web.blueprint(self.database, self.rules, self.clock, self.wake_workers))
         app.register_blueprint(
             dingtalk_web.blueprint(

@@ -84,11 +84,16 @@ def _accept_part(tx: Tx, source: SourceRow, part: Sequence[Alert], now: datetime
         if alert.fingerprint in known:  # the end of the incident before this one is told before its beginning
             deliveries.hurry(tx, known[alert.fingerprint].id, priority(alert.status, alert.severity), now)
     new = {alert.fingerprint: number for alert, number in zip(fresh, numbers, strict=True)}
+    further = [(known[one.fingerprint], one) for one in part if one.fingerprint not in new]
+    counted = {before.id for before, one in further if _is_repeat(before, one, now, repeat)}
+    alerts.repeated(tx, counted, now)
     return [
-        (new[alert.fingerprint], 1, alert.severity, priority(alert.status, alert.severity))
-        if alert.fingerprint in new
-        else _again(tx, known[alert.fingerprint], alert, now, repeat)
-        for alert in part
+        (new[one.fingerprint], 1, one.severity, priority(one.status, one.severity))
+        if one.fingerprint in new
+        else (known[one.fingerprint].id, None, known[one.fingerprint].severity, outbox.OTHER)
+        if known[one.fingerprint].id in counted
+        else _again(tx, known[one.fingerprint], one, now)
+        for one in part
     ]
 
 
@@ -99,12 +104,14 @@ def _is_new(before: AlertRow | None, alert: Alert, now: datetime, repeat: timede
     return before.status == "resolved" and not _is_old_news(before, alert, now, repeat)
 
 
-def _again(tx: Tx, known: AlertRow, alert: Alert, now: datetime, repeat: timedelta) -> Outcome:
-    """A further report of an incident that has a number."""
+def _is_repeat(known: AlertRow, alert: Alert, now: datetime, repeat: timedelta) -> bool:
+    """Whether the report of an incident that has a number says nothing new, so that it is only counted."""
     same = alert.status == "firing" and alert.severity == known.severity and now - known.sent_at < repeat
-    if known.status == "resolved" or same:
-        alerts.change(tx, known.id, repeats=known.repeats + 1, last_at=now)
-        return known.id, None, known.severity, outbox.OTHER
+    return known.status == "resolved" or same
+
+
+def _again(tx: Tx, known: AlertRow, alert: Alert, now: datetime) -> Outcome:
+    """A further report of an incident that has a number, with news."""
     changes: dict[str, Any] = {"version": known.version + 1, "last_at": now, "sent_at": now}
     if alert.status == "resolved":
         # The recovery keeps what the alarm said (severity, labels): many sources send less when it is over.
@@ -200,6 +207,17 @@ def cards(
         )
         for target in to
     ]
+
+
+def owe(tx: Tx, rows: Sequence[dict[str, Any]], now: datetime) -> set[str]:
+    """Owes what `cards` and `calls_to` made of alerts that people know already; the lanes to wake after the commit.
+
+    What still waits of them goes before: nobody reads that something is over and then that it fires.
+    """
+    for number, urgency in sorted({(row["alert_id"], row["priority"]) for row in rows}):
+        if urgency < outbox.REMINDER:  # nothing that waits of an alert is less urgent than that
+            deliveries.hurry(tx, number, urgency, now)
+    return outbox.owe(tx, rows)
 
 
 def calls_to(number: int, version: int, to: Sequence[Target], group_name: str, now: datetime) -> list[dict[str, Any]]:

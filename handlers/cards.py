@@ -222,12 +222,13 @@ def _links(alert: Alert) -> tuple[Link, ...]:
     for label, text in pairs:
         if url := safe_url(text):
             # A label that is an address itself would only be there to hide where the link leads.
-            found.setdefault(url, Link(host_of(url) if _ADDRESS.search(label) else link_name(label), url))
+            found.setdefault(url, Link(host_of(url) if _ADDRESS.search(label) else link_name(label, url), url))
     return tuple(found.values())
 
 
-def link_name(label: str) -> Say:
-    """Well-known links in the reader's language."""
+def link_name(label: str, url: str) -> Say:
+    """Well-known links in the reader's language; a page that silences elsewhere says where, as we have a button for here."""
+    silence = _("Silence in Alertmanager") if "/#/silences/" in url else _("Silence")
     names: dict[str, Say] = {
         "runbook": _("Runbook"),
         "graph": _("Graph"),
@@ -235,7 +236,7 @@ def link_name(label: str) -> Say:
         "panel": _("Panel"),
         "image": _("Image"),
         "source": _("Source"),
-        "silence": _("Silence"),
+        "silence": silence,
         "link": _("Details"),
     }
     return names.get(label.casefold(), label)

@@ -122,12 +122,8 @@ def create(
         ctx.person = replace(ctx.person, contact_id=contact_id)
     for group in into:
         groups.add_members(ctx.tx, group.id, [contact_id])
-    ctx.log(
-        "contact add",
-        name,
-        None,
-        {"addresses": [one.masked for one in what.addresses], "groups": [group.name for group in into]},
-    )
+    made = {"addresses": [one.masked for one in what.addresses], "groups": [group.name for group in into]}
+    ctx.log("contact add", name, None, made | ({"person": ctx.person.id} if own else {}))
     return contact, [add_address(ctx, contact, one, what.secret, logged=False) for one in what.addresses]
 
 

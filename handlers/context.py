@@ -102,8 +102,10 @@ class Context:
     handle   of that message
     others  further identities of the same human on other platforms
     within  id of the group conversation around `place`, where that is only this person's corner of it
+    addressed  it was said to the bot: one-to-one or with a mention, and not just where it listens
     gone    the person asked to be forgotten, and was: nothing more is written down about them
     touched  rows of what the command changes, as they were before (see `handlers.undo`)
+    waiting  method -> what waited for it then
     did     action and subject of each change it made
     """
 
@@ -119,8 +121,10 @@ class Context:
     handle: str = ""
     others: tuple[PersonRow, ...] = ()
     within: str = ""
+    addressed: bool = True
     gone: bool = False
     touched: dict[tuple[str, int | str], Rows] = field(default_factory=dict)
+    waiting: dict[int, list[int]] = field(default_factory=dict)
     did: list[tuple[str, str]] = field(default_factory=list)
 
     @property

@@ -156,7 +156,17 @@ def _context(tx: Tx, message: Said, place: people.ConversationRow, rules: Rules,
     default = known_language(person, rules.language) if place.language is None else _default(place, rules)
     others = [one for one in identities.of(tx, person.id) if one != person.id]
     known = people.by_ids(tx, others) if others else {}
-    return Context(tx, now, rules, person, place, default, others=tuple(known.values()), within=message.within)
+    return Context(
+        tx,
+        now,
+        rules,
+        person,
+        place,
+        default,
+        others=tuple(known.values()),
+        within=message.within,
+        addressed=message.addressed,
+    )
 
 
 def _told(

@@ -47,7 +47,7 @@ def told_again(tx: Tx, over: Ended, rules: Rules, now: datetime) -> set[str]:
         owed += alerts.cards(row.id, version, "firing", row.severity, methods, group_name, now, urgency)
         if urgency == outbox.CRITICAL and "voice" not in rules.missing:
             owed += alerts.calls_to(row.id, version, methods, group_name, now)
-    return outbox.owe(tx, owed)
+    return alerts.owe(tx, owed, now)
 
 
 def report(tx: Tx, over: Ended, now: datetime) -> set[str]:

@@ -162,6 +162,11 @@ def me_named(name: str) -> Both:
     return Both(f"me name {quoted(name)} 13800138000", f"我 姓名 {quoted(name)} 13800138000")
 
 
+def me_field(field: str) -> Both:
+    chinese, en, zh = _FIELDS[field]
+    return Both(f"me {field} {en}", f"我 {chinese} {zh}")
+
+
 def verify(name: str) -> Both:
     return Both(f"verify {quoted(name)}", f"验证 {quoted(name)}")
 

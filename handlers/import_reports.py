@@ -76,10 +76,12 @@ def _hints(came: Came, wish: Wish) -> tuple[Block, ...]:
         way, _colon, instance = wish.source.partition(":")
         again = examples.SYNC if way == "cloudmonitor" else examples.sync_das(instance)
         return (Paragraph(_("Nothing is changed yet. To do it:")), Examples((again,)))
-    if came.count("added") and not wish.trust:
+    # The names of contacts are as they were given, those of groups are in a sentence.
+    new = next((line.name for line in came.lines if line.result == "added" and isinstance(line.name, str)), None)
+    if new is not None and not wish.trust:
         return (
             Paragraph(_("No alert goes to an address before it is verified. One after the other:")),
-            Examples((examples.VERIFY,)),
+            Examples((examples.verify(new),)),
         )
     return ()
 

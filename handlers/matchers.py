@@ -1,8 +1,8 @@
 """Which alerts are meant: `source=prod severity!=info host=db-1 title~disk`. Pure.
 
 All conditions have to hold. Case and width do not matter, and a label that an alert lacks is empty. `~` means "has it in
-it"; with `*` in the value, which stands for any characters, the whole has to look like that, whichever sign is used. There are no regular
-expressions: they cannot be read by everybody, and some of them never end.
+it"; with `*` in the value, which stands for any characters, the whole has to look like that, whichever sign is used.
+There are no regular expressions: they cannot be read by everybody, and some of them never end.
 """
 
 from __future__ import annotations

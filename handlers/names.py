@@ -27,7 +27,16 @@ def checked(name: str) -> str:
     trimmed = " ".join(name.split())
     if not trimmed:
         raise CommandError(_("A name is missing. Example: {example}", example=examples.ADD_CONTACT))
-    if len(trimmed) > LONGEST or len(key(trimmed)) > 4 * LONGEST:
+    if len(trimmed) <= LONGEST and len(key(trimmed)) > 4 * LONGEST:  # letters that are whole sentences
+        raise CommandError(
+            _(
+                "The name “{start}…” is too long: written out it has {length} characters, {most} are possible.",
+                start=trimmed[:20],
+                length=len(key(trimmed)),
+                most=4 * LONGEST,
+            )
+        )
+    if len(trimmed) > LONGEST:
         raise CommandError(
             _(
                 "The name “{start}…” is too long: {length} characters, {most} are possible.",

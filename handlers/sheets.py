@@ -64,8 +64,11 @@ def written(entry: Entry) -> str:
 
 def read(text: str) -> list[Entry] | None:
     """The contacts of the table; None when its first line does not say which column has the names."""
-    lines = text.strip().split("\n")
-    delimiter = max(",;\t，", key=lines[0].count)
+    if not text.strip():
+        return None
+    # Some chats indent what they show; blanks before a quote would make it a part of the cell.
+    text = "\n".join(line.lstrip(" \u00a0") for line in text.strip().split("\n"))
+    delimiter = max(",;\t，", key=text.partition("\n")[0].count)
     if delimiter == "，":
         text, delimiter = text.replace("，", ","), ","
     rows = list(csv.reader(io.StringIO(text.strip(), newline=""), delimiter=delimiter))

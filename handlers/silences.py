@@ -109,6 +109,18 @@ def begun(tx: Tx, row: SilenceRow, now: datetime) -> list[AlertRow]:
     return found
 
 
+def hidden_by_others(tx: Tx, row: SilenceRow) -> bool:
+    """Whether an open alert that the silence is about is hidden by another one already."""
+    names = _GroupNames(tx)
+    conditions = matchers.from_json(row.matchers)
+    return any(
+        one.status == "firing" and matchers.all_match(conditions, stored(one, names.of(one.group_id)))
+        for other in silences.active(tx)
+        if other.id != row.id
+        for one in silences.hidden(tx, other.id)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """A silence that is over: what it hid, what of that is told now, and what another one goes on hiding."""

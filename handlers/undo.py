@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from handlers import people_names
+from handlers import outcomes, people_names
 from handlers.context import Context
 from handlers.document import Paragraph
 from handlers.errors import CommandError
@@ -44,6 +44,8 @@ def touch(ctx: Context, scope: Scope, *subjects: int | str) -> None:
     for subject in subjects:
         if (scope, subject) not in ctx.touched:
             ctx.touched[scope, subject] = undo.image(ctx.tx, scope, subject)
+            if scope == "contact":
+                ctx.waiting |= undo.waiting(ctx.tx, int(subject))
 
 
 def made(ctx: Context, scope: Scope, subject: int) -> None:
@@ -64,12 +66,15 @@ def remember(ctx: Context) -> None:
     changes = list(_differences(before, after))
     if not changes:
         return
+    gone = {_method_of(one) for one in changes if one.part == "method" and one.after is None}
     body = {
         "did": list(dict.fromkeys(ctx.did)),
         "admin": ctx.admin,
         "logged": audit.newest(ctx.tx),
         "changes": [[one.part, one.key, one.before, one.after] for one in changes],
+        "waiting": [[method_id, ids] for method_id, ids in ctx.waiting.items() if method_id in gone],
     }
+    ctx.waiting.clear()
     undo.keep(ctx.tx, ctx.person.id, body, ctx.now)
 
 
@@ -124,6 +129,10 @@ def take_back(ctx: Context) -> tuple[Step, tuple[tuple[str, str], ...]]:
             new = one.after is None
             wanted = one.before if new else {c: one.before[c] for c in _changed(one)}
             undo.write(ctx.tx, one.part, one.key, wanted, new=new)
+    again = {_method_of(one) for one in changes if one.part == "method" and one.after is None}
+    for method_id, ids in step.body["waiting"]:
+        if method_id in again:
+            ctx.wake |= undo.attach(ctx.tx, method_id, ids, ctx.now, asked=outcomes.ASK_AFTER)
     undo.drop(ctx.tx, step.id)
     did = tuple((action, subject) for action, subject in step.body["did"])
     ctx.log("undo", did[-1][1] if did else "", None, {"taken back": [f"{action} {subject}" for action, subject in did]})
@@ -131,6 +140,10 @@ def take_back(ctx: Context) -> tuple[Step, tuple[tuple[str, str], ...]]:
     if before is not None:  # what came after it was taken back: it is the last one now
         undo.mark(ctx.tx, before, logged=audit.newest(ctx.tx))
     return step, did
+
+
+def _method_of(one: Change) -> int:
+    return int(json.loads(one.key)[0])
 
 
 def _changed(one: Change) -> list[str]:

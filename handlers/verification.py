@@ -252,15 +252,39 @@ def _confirmed(ctx: Context, code: codes.CodeRow) -> Document:
 def _nothing_waits(ctx: Context, own: list[int]) -> Document | None:
     last = codes.latest(ctx.tx, ctx.person.id, own, ctx.now - timedelta(hours=1))
     if last is None or (not ctx.place.direct and last.conversation != ctx.place.id):
-        return Document(_("No code is expected from you right now.")) if ctx.place.direct else None
+        return _not_from_you(ctx)
     method = contacts.method_by_id(ctx.tx, last.method_id or 0)
     contact = contacts.by_id(ctx.tx, method.contact_id) if method else None
     if contact is None or method is None or last.state == "confirmed":
-        return Document(_("No code is expected from you right now.")) if ctx.place.direct else None
+        return _not_from_you(ctx)
     again = (Paragraph(_("Ask for a new one:")), Examples((examples.verify(contact.name),)))
     if last.state == "exhausted":
         return Document(_("That code is dead: {n} wrong tries.", n=TRIES), again)
     return Document(_("That code is no longer good: a code lives for {wait}.", wait=lasting(GOOD_FOR)), again)
+
+
+def _not_from_you(ctx: Context) -> Document | None:
+    """Whose digits count, whatever these are; None in a group where they can be meant for no code of anybody.
+
+    Digits that were not said to the bot are meant for it only where a card asks for them.
+    """
+    group = ctx.within or ctx.place.id
+    if not ctx.place.direct and not (
+        codes.any_live(ctx.tx, ctx.now) if ctx.addressed else codes.asked_in(ctx.tx, group, ctx.place.platform, ctx.now)
+    ):
+        return None
+    return Document(
+        _("No code is expected from you right now."),
+        (
+            Paragraph(
+                _(
+                    "A code counts from whoever asked for it, or from the person whose contact it is. If you asked for it on"
+                    " another platform, answer there, or join your identities first:"
+                )
+            ),
+            Examples((examples.LINK,)),
+        ),
+    )
 
 
 def refused(masked: str, contact_name: str, why: Say) -> Document:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,6 +78,13 @@ def add(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
     if not rows:
         return []
     return [int(number) for number in tx.conn.execute(_ADD, list(rows)).scalars()]
+
+
+def repeated(tx: Tx, alert_ids: Collection[int], now: datetime) -> None:
+    """Counts one more report of each."""
+    if alert_ids:
+        own = alert.c.id.in_(alert_ids)
+        tx.conn.execute(update(alert).where(own).values(repeats=alert.c.repeats + 1, last_at=now))
 
 
 def change(tx: Tx, alert_id: int, **values: Any) -> None:

@@ -9,9 +9,9 @@ from datetime import datetime
 from sqlalchemy import delete, func, select, update
 
 from storage.database import Tx
-from storage.people import pseudonym
+from storage.people import stand_in
 from storage.rows import record
-from storage.schema import code, wrong_code
+from storage.schema import code, method, wrong_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,23 @@ def latest(tx: Tx, person_id: str, method_ids: Sequence[int], since: datetime) -
     return record(CodeRow, row) if row else None
 
 
+def any_live(tx: Tx, now: datetime) -> bool:
+    """Whether a code of anybody can still be confirmed."""
+    waiting = code.c.state == "issued", code.c.expires_at > now, code.c.method_id.is_not(None)
+    return tx.conn.scalar(select(code.c.id).where(*waiting).limit(1)) is not None
+
+
+def asked_in(tx: Tx, conversation: str, platform: str, now: datetime) -> bool:
+    """Whether a card with a live code stands there: of a robot that is linked to the conversation, or, when it is linked to
+    none, for which the code was asked for there."""
+    where = (method.c.conversation == conversation) | (
+        (func.coalesce(method.c.conversation, "") == "") & (code.c.conversation == conversation)
+    )
+    query = select(code.c.id).join(method, method.c.id == code.c.method_id)
+    live = code.c.state == "issued", code.c.expires_at > now, method.c.channel == platform
+    return tx.conn.scalar(query.where(*live, where).limit(1)) is not None
+
+
 def to_address(tx: Tx, address_key: str, since: datetime) -> list[datetime]:
     """When codes went to this address, oldest first; those the provider refused do not count."""
     query = select(code.c.issued_at).where(
@@ -109,7 +126,7 @@ def to_address(tx: Tx, address_key: str, since: datetime) -> list[datetime]:
 def by_person(tx: Tx, person_id: str, since: datetime) -> list[datetime]:
     """When this person had codes sent, oldest first."""
     query = select(code.c.issued_at).where(
-        code.c.person.in_((person_id, pseudonym(tx, person_id))), code.c.issued_at > since, code.c.state != "refused"
+        code.c.person.in_((person_id, stand_in(tx, person_id))), code.c.issued_at > since, code.c.state != "refused"
     )
     return list(tx.conn.scalars(query.order_by(code.c.issued_at)))
 
@@ -121,7 +138,7 @@ def guessed_wrong(tx: Tx, person_id: str, now: datetime) -> None:
 def wrong_guesses(tx: Tx, person_id: str, since: datetime) -> int:
     """Also those from before the person was forgotten: that is no way around the limit."""
     query = select(func.count()).where(
-        wrong_code.c.person.in_((person_id, pseudonym(tx, person_id))), wrong_code.c.at > since
+        wrong_code.c.person.in_((person_id, stand_in(tx, person_id))), wrong_code.c.at > since
     )
     return int(tx.conn.execute(query).scalar_one())
 

@@ -321,9 +321,9 @@ def _behind_its_own() -> ColumnElement[bool]:
 def crowd(tx: Tx, like: DeliveryRow, now: datetime, limit: int, *, newest: bool = False) -> list[Waiting]:
     """The cards of alerts that could go where `like` goes, in the same form, the most urgent first.
 
-    Of one alert all that wait, in their order, but none that has to wait for an earlier one. A card that may have been
-    sent before a crash is not among them: it says so itself. `newest`: those that came last, and only the first of
-    each alert.
+    Of one alert all that wait, in their order, but none that has to wait for an earlier one; each is as urgent as the
+    most urgent that waits for it. A card that may have been sent before a crash is not among them: it says so itself.
+    `newest`: those that came last, and only the first of each alert.
     """
     values = {
         "lane_": like.lane,
@@ -340,18 +340,24 @@ def _crowd(newest: bool) -> Select[Any]:
     now = bindparam("now", type_=delivery.c.due_at.type)
     plain = bindparam("plain_", type_=delivery.c.plain.type)
     key: BindParameter[str] = bindparam("lane_")
+    method = bindparam("method", type_=delivery.c.method_id.type)
+    elsewhere = delivery.c.method_id.is_distinct_from(method)
     blocks = case(
-        (or_(delivery.c.due_at > now, delivery.c.begun_at.is_not(None), delivery.c.plain != plain), 1), else_=0
+        (or_(delivery.c.due_at > now, delivery.c.begun_at.is_not(None), delivery.c.plain != plain, elsewhere), 1),
+        else_=0,
     )
     before = func.max(blocks).over(partition_by=delivery.c.alert_id, order_by=delivery.c.id, rows=(None, -1))
+    urgency = func.min(delivery.c.priority).over(
+        partition_by=delivery.c.alert_id, order_by=delivery.c.id, rows=(0, None)
+    )
     # Window functions: a comparison of each with each takes seconds where a database has no statistics yet.
     line = (
-        select(delivery, func.coalesce(before, 0).label("blocked"), _turn())
+        select(delivery, func.coalesce(before, 0).label("blocked"), urgency.label("urgency"), _turn())
         .where(delivery.c.lane == key, delivery.c.state == "ready", delivery.c.kind == "alert")
         .subquery()
     )
     own = (
-        line.c.method_id.is_not_distinct_from(bindparam("method", type_=delivery.c.method_id.type)),
+        line.c.method_id.is_not_distinct_from(method),
         line.c.plain == plain,
         line.c.due_at <= now,
         line.c.expires_at > now,
@@ -359,9 +365,9 @@ def _crowd(newest: bool) -> Select[Any]:
         line.c.blocked == 0,
         line.c.alert_id.not_in(_being_told(key)),
     )
-    query = _named(line).where(*own).order_by(line.c.priority, line.c.id)
+    query = _named(line, line.c.urgency).where(*own).order_by(line.c.urgency, line.c.id)
     if newest:
-        query = _named(line).where(*own, line.c.turn == 1).order_by(line.c.id.desc())
+        query = _named(line, line.c.urgency).where(*own, line.c.turn == 1).order_by(line.c.id.desc())
     return query.limit(bindparam("most"))
 
 
@@ -382,11 +388,11 @@ def _being_told(key: Any) -> Select[Any]:
     )
 
 
-def _named(rows: FromClause) -> Select[Any]:
+def _named(rows: FromClause, urgency: ColumnElement[int]) -> Select[Any]:
     """What a `Waiting` is made of, in its order, from deliveries of alerts."""
     return select(
         rows.c.id,
-        rows.c.priority,
+        urgency,
         rows.c.alert_id,
         rows.c.alert_status.label("status"),
         rows.c.alert_severity.label("severity"),
@@ -421,7 +427,8 @@ def merge(tx: Tx, digest: Mapping[str, Any], ids: Collection[int]) -> int:
 
 def merged(tx: Tx, digest_id: int) -> list[Waiting]:
     """What the digest names while it is not settled."""
-    query = _named(delivery).where(delivery.c.digest_id == digest_id, delivery.c.state == "merged")
+    own = (delivery.c.digest_id == digest_id) & (delivery.c.state == "merged")
+    query = _named(delivery, delivery.c.priority).where(own)
     return [Waiting(*row) for row in tx.conn.execute(query.order_by(delivery.c.priority, delivery.c.id))]
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Column, String, Table, cast, delete, exists, or_, select,
 
 from storage import undo
 from storage.database import Tx
-from storage.people import NOBODY, pseudonym
+from storage.people import NOBODY, pseudonym, stand_in
 from storage.schema import (
     alert,
     audit,
@@ -79,6 +79,12 @@ TOLD: tuple[Column[Any], ...] = (
 )
 """Texts, and JSON with texts in it, in which a name may stand."""
 
+ABOUT = ("contact add", "contact edit", "contact import", "contact remove", "verify", "undo")
+"""Actions of the log that tell what became of a contact."""
+
+ADDRESSES = ("addresses", "added", "removed", "secret of", "method")
+"""Under what their entries have masked addresses."""
+
 SEALED: tuple[tuple[Table, Column[Any]], ...] = (
     (question, question.c.body),
     (batch, batch.c.body),
@@ -110,24 +116,65 @@ def former_names(tx: Tx, name: str) -> list[str]:
     return names[1:]
 
 
+def _earlier(tx: Tx, ids: Collection[str], called: Collection[str]) -> tuple[list[str], list[str]]:
+    """Names and masked addresses of the contacts these people had, which may be gone; `called`: what people call them.
+
+    A contact is followed through the log from where it became theirs to where it was removed: before and after, its name
+    may have been somebody else's.
+    """
+    names: dict[str, None] = {}
+    masked: dict[str, None] = {}
+    alive: set[str] = set()
+    removed: set[str] = set()
+    for row in tx.conn.execute(select(audit).where(audit.c.action.in_(ABOUT)).order_by(audit.c.id)):
+        before, after = row.before or {}, row.after or {}
+        back = after.get("taken back", ())
+        if after.get("person") in ids or (
+            # What older versions wrote does not tell whose it is.
+            row.action == "contact add" and row.person in ids and row.subject in called and "person" not in after
+        ):
+            alive |= {row.subject}
+        elif row.action == "contact add":
+            alive.discard(row.subject)
+        elif any(f"contact remove {one}" in back for one in removed):
+            alive, removed = removed, set()
+        if before.get("name") in alive and isinstance(after.get("name"), str):
+            alive.add(after["name"])
+        names |= dict.fromkeys(sorted(alive))
+        if row.subject not in alive:
+            continue
+        for values in (before, after):
+            for one in (values.get(key) or () for key in ADDRESSES):
+                listed = [one] if isinstance(one, str) else one
+                masked |= dict.fromkeys(text for text in listed if " " not in text)  # an import lists groups as well
+        if row.action == "contact remove" or f"contact add {row.subject}" in back:
+            alive, removed = set(), alive
+    return list(names), list(masked)
+
+
 def forget(tx: Tx, person_ids: Collection[str], contact_id: int | None, now: datetime) -> Forgotten:
     """Deletes and renames everything about these identities of one human, and their contact with all that is its."""
     ids = sorted(person_ids)
-    alias = pseudonym(tx, ids[0])
+    alias = pseudonym(tx, ids[0], now)
     places = _chats(tx, ids)
     terms = [*ids, *places]
     own = tx.conn.execute(select(method).where(method.c.contact_id == contact_id)).all() if contact_id else []
     terms += [one for row in own for one in (tx.vault.open(row.address), row.masked)]
     name = tx.conn.scalar(select(contact.c.name).where(contact.c.id == contact_id)) if contact_id else None
-    names = [name, *former_names(tx, name)] if name else []
+    called = list(tx.conn.scalars(select(person.c.name).where(person.c.id.in_(ids), person.c.name != "")))
+    earlier, masked = _earlier(tx, ids, called)
+    terms += masked
+    names = list(dict.fromkeys([*([name, *former_names(tx, name)] if name else ()), *earlier]))
     lanes = [f"person:{one}" for one in ids] + [f"chat:{one}" for one in places]
     _forget_messages(tx, [row.id for row in own], lanes, now)
+    sent = delivery.c.contact_name.in_(names), delivery.c.masked.in_(masked)
+    tx.conn.execute(update(delivery).where(*sent, delivery.c.method_id.is_(None)).values(masked=""))
     for column in OWN:
         tx.conn.execute(delete(column.table).where(column.in_(ids)))
     _forget_steps(tx, ids, contact_id)
     for one in ids:  # the limits of codes outlast this, under a name that only these two tables know
-        tx.conn.execute(update(code).where(code.c.person == one).values(person=pseudonym(tx, one)))
-        tx.conn.execute(update(wrong_code).where(wrong_code.c.person == one).values(person=pseudonym(tx, one)))
+        tx.conn.execute(update(code).where(code.c.person == one).values(person=stand_in(tx, one)))
+        tx.conn.execute(update(wrong_code).where(wrong_code.c.person == one).values(person=stand_in(tx, one)))
     tx.conn.execute(update(code).where(code.c.conversation.in_(places)).values(conversation=""))
     tx.conn.execute(delete(view).where(view.c.conversation.in_(places)))
     if contact_id is not None:
@@ -142,6 +189,8 @@ def forget(tx: Tx, person_ids: Collection[str], contact_id: int | None, now: dat
     for column in HEARD_IN:
         tx.conn.execute(update(column.table).where(column.in_(places)).values({column.key: ""}))
     others = frozenset(tx.conn.scalars(select(contact.c.name)))
+    taken = others.union(*(tx.conn.scalars(select(table.c.name)) for table in (contact_group, source)))
+    names += [one for one in called if one not in names and one not in taken and (len(one) > 1 or one.isascii())]
     words = Words(terms, names, alias, others)
     for column in TOLD:
         _rename(tx, column, words)
@@ -214,7 +263,7 @@ def _forget_steps(tx: Tx, ids: Collection[str], contact_id: int | None) -> None:
         if any(
             (part == "contact" and json.loads(key) == [contact_id])
             or (part in ("person", "role") and json.loads(key)[0] in ids)
-            or contact_id in ((before or {}).get("contact_id", 0), (after or {}).get("contact_id", 0))
+            or (contact_id and contact_id in ((before or {}).get("contact_id"), (after or {}).get("contact_id")))
             for part, key, before, after in changes
         ):
             undo.drop(tx, step.id)

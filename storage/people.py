@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, update
 
 from storage.database import Tx
 from storage.rows import record, upsert
-from storage.schema import conversation, person, question
+from storage.schema import conversation, person, question, to_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,14 @@ NOBODY = "person "
 """How the names of people who were forgotten begin; no id of a person does."""
 
 
-def pseudonym(tx: Tx, person_id: str) -> str:
-    """What a person who was forgotten is called: always the same, and nobody without the key can tell who it was."""
-    return f"{NOBODY}{tx.vault.digest('forgotten', person_id)[:8]}"
+def pseudonym(tx: Tx, person_id: str, now: datetime) -> str:
+    """What a person is called who is forgotten now: another name each time, so that the log does not join two lives."""
+    return f"{NOBODY}{tx.vault.digest('forgotten', f'{person_id} {to_ms(now)}')[:8]}"
+
+
+def stand_in(tx: Tx, person_id: str) -> str:
+    """By what the limits of codes know a person who was forgotten: always the same, and it stands nowhere else."""
+    return f"{NOBODY}{tx.vault.digest('limits', person_id)[:8]}"
 
 
 def seen(tx: Tx, person_id: str, name: str, now: datetime) -> PersonRow:

@@ -8,12 +8,12 @@ have lives of their own (`LINKS`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Table, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, and_, delete, insert, or_, select, update
 
 from storage.database import Tx
 from storage.schema import (
@@ -22,6 +22,7 @@ from storage.schema import (
     code,
     contact,
     contact_group,
+    delivery,
     from_ms,
     imported,
     member,
@@ -82,6 +83,12 @@ PARENTS: dict[str, str] = {
     "method_id": "method",
 }
 """Column -> the part it points to."""
+
+GONE = "gone"
+"""The reason of a dead letter whose address, or what it leads to, is not there any more."""
+
+MOST_AT_ONCE = 500
+"""Messages that are written with one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +157,38 @@ def present(tx: Tx, name: str, row_id: int) -> bool:
     """Whether there is a contact, group, source or method of that id."""
     table = PARTS[name].table
     return tx.conn.scalar(select(table.c.id).where(table.c.id == row_id)) is not None
+
+
+def waiting(tx: Tx, contact_id: int) -> dict[int, list[int]]:
+    """Method of the contact -> the messages that wait for it, or of which the provider is still asked."""
+    open_ = or_(delivery.c.state.in_(("ready", "merged")), delivery.c.ask_at.is_not(None))
+    query = select(delivery.c.method_id, delivery.c.id).join(method, method.c.id == delivery.c.method_id)
+    found: dict[int, list[int]] = {}
+    for method_id, delivery_id in tx.conn.execute(query.where(method.c.contact_id == contact_id, open_)):
+        found.setdefault(method_id, []).append(delivery_id)
+    return found
+
+
+def attach(tx: Tx, method_id: int, delivery_ids: Sequence[int], now: datetime, *, asked: Collection[str]) -> set[str]:
+    """Gives the messages to the method again, now that it is back; the lanes to wake.
+
+    Those that were given up meanwhile because there was no address wait again, except those whose end was told to
+    somebody (codes, tests). What became of those that were sent the provider is asked again, on the channels in `asked`.
+    """
+    lanes: set[str] = set()
+    for start in range(0, len(delivery_ids), MOST_AT_ONCE):
+        own = delivery.c.id.in_(delivery_ids[start : start + MOST_AT_ONCE])
+        lost = and_(own, delivery.c.method_id.is_(None))
+        tx.conn.execute(update(delivery).where(lost).values(method_id=method_id))
+        given_up = and_(
+            own, delivery.c.state == "dead", delivery.c.reason == GONE, delivery.c.kind.in_(("alert", "notice"))
+        )
+        again = {"state": "ready", "due_at": now, "done_at": None, "digest_id": None, "reason": "", "say": None}
+        tx.conn.execute(update(delivery).where(given_up).values(**again))
+        unknown = and_(own, delivery.c.state == "sent", delivery.c.arrived_at.is_(None), delivery.c.ask_at.is_(None))
+        tx.conn.execute(update(delivery).where(unknown, delivery.c.channel.in_(asked)).values(ask_at=now))
+        lanes.update(tx.conn.scalars(select(delivery.c.lane).where(own, delivery.c.state == "ready").distinct()))
+    return lanes
 
 
 def write(tx: Tx, name: str, key: str, values: Mapping[str, Any], *, new: bool) -> None:

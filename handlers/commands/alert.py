@@ -144,12 +144,9 @@ def resolve(ctx: Context, request: Request) -> Answers:
     if row.silence_id is None:  # else nobody is told: its alarm is quiet, and so is its end
         group = groups.by_id(ctx.tx, row.group_id) if row.group_id else None
         to = targets(ctx.tx, row.group_id)
-        ctx.wake |= outbox.owe(
-            ctx.tx,
-            rules.cards(
-                row.id, version, "resolved", row.severity, to, group.name if group else "", ctx.now, outbox.RECOVERY
-            ),
-        )
+        group_name = group.name if group else ""
+        owed = rules.cards(row.id, version, "resolved", row.severity, to, group_name, ctx.now, outbox.RECOVERY)
+        ctx.wake |= rules.owe(ctx.tx, owed, ctx.now)
     ctx.log("resolve", f"#{row.id} {row.title}")
     return alert_cards.changed(
         ctx, row.id, _("Alert {number} is resolved: {title}", number=f"#{row.id}", title=row.title)

@@ -279,6 +279,7 @@ def edit(ctx: Context, request: Request) -> Answers:
     own = contacts.by_id(ctx.tx, ctx.person.contact_id) if ctx.person.contact_id else None
     if own is not None and not request.rest.strip() and not request.names:
         return dialogs.begin(ctx, EDIT, own.name, examples.edit_contact(own.name))
+    request = _whole_zone(request)
     contact = rules.find(ctx, _one_name(request, examples.EDIT_CONTACT))
     rules.need_own(ctx, contact, _("change contacts of other people"))
     if not (request.mentions or request.keys or request.phones or request.emails or request.urls):
@@ -315,12 +316,21 @@ def _edited(ctx: Context, contact: ContactRow, request: Request) -> Answers:
     if field == "secret":
         return _set_secret(ctx, contact, values[0])
     if field in WISHES:
-        return _set_wish(ctx, contact, field, values[0])
+        return _set_wish(ctx, contact, field, values[0], examples.edit_contact(contact.name, field))
     return _set_address(ctx, contact, field, values, request.keys.get("secret", ""))
 
 
-def _set_wish(ctx: Context, contact: ContactRow, field: str, value: str) -> Answers:
-    wish = None if value.casefold() in NONE else _wish(contact, field, value)
+def _whole_zone(request: Request) -> Request:
+    """The request with all words of a time zone in its value: `timezone new york`, where only one is read as it."""
+    first, last = request.keys.get("timezone", ""), request.names[-1] if request.names else ""
+    whole = f"{first} {last}"
+    if not first or not last or not " ".join(request.rest.split()).endswith(whole):
+        return request
+    return replace(request, names=request.names[:-1], keys={**request.keys, "timezone": whole})
+
+
+def _set_wish(ctx: Context, contact: ContactRow, field: str, value: str, example: Say) -> Answers:
+    wish = None if value.casefold() in NONE else _wish(field, value, example)
     before = {"language": contact.language, "timezone": contact.timezone, "mention": contact.mention}[field]
     contacts.prefers(ctx.tx, contact.id, **{field: wish})
     ctx.log("contact edit", contact.name, {field: before}, {field: wish})
@@ -329,7 +339,7 @@ def _set_wish(ctx: Context, contact: ContactRow, field: str, value: str) -> Answ
     return said(_("The cards of “{name}” are changed.", name=contact.name), Facts(_wishes(changed)))
 
 
-def _wish(contact: ContactRow, field: str, value: str) -> str:
+def _wish(field: str, value: str, example: Say) -> str:
     """What is stored for the value. Raises CommandError."""
     if field == "timezone":
         return zone_name(value)
@@ -340,7 +350,7 @@ def _wish(contact: ContactRow, field: str, value: str) -> str:
                 "“{value}” is not possible for {field}. Example: {example}",
                 value=names.printable(value)[:40],
                 field=FIELDS[field],
-                example=examples.edit_contact(contact.name, field),
+                example=example,
             )
         )
     return found
@@ -537,6 +547,7 @@ def _platform_name(ctx: Context) -> str:
 
 
 def me(ctx: Context, request: Request) -> Answers:
+    request = _whole_zone(request)
     own = contacts.by_id(ctx.tx, ctx.person.contact_id) if ctx.person.contact_id else None
     if own is not None:
         undo.touch(ctx, "contact", own.id)
@@ -559,10 +570,10 @@ def me(ctx: Context, request: Request) -> Answers:
                 _(
                     "A value for {field} is missing. Example: {example}",
                     field=FIELDS[wish],
-                    example=examples.edit_contact(own.name, wish),
+                    example=examples.me_field(wish),
                 )
             )
-        return _set_wish(ctx, own, wish, request.keys[wish])
+        return _set_wish(ctx, own, wish, request.keys[wish], examples.me_field(wish))
     if own is None:
         if not what.addresses and not wanted:
             return said(

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from handlers import examples
 from handlers.commands.contract import Answers, Command, said
 from handlers.commands.request import Form, Request
+from handlers.commands.spellings import lexicon
+from handlers.commands.words import NOUNS, folded
 from handlers.context import Context
 from handlers.document import Block, Examples, Facts, Paragraph
 from handlers.texts import Say, _
@@ -40,10 +42,14 @@ def topic_of(text: str, commands: Sequence[Command]) -> str | None:
     for topic, (_title, others, _example) in TOPICS.items():
         if word and (word == topic or word in others):
             return topic
+    nouns = {noun for noun, spelled in NOUNS.items() if word in {one for some in spelled for one in some}}
     for command in commands:
-        if word and word in (command.form.name, *command.form.en, *command.form.zh):
+        if word and (
+            any(one.startswith(word) for one in command.form.zh) or command.form.name.split()[0] in {word, *nouns}
+        ):
             return command.topic
-    return None
+    head = lexicon(tuple(command.form for command in commands)).head(folded(word), 0)
+    return next((command.topic for command in commands if head and command.form is head.form), None)
 
 
 def answer(ctx: Context, request: Request, commands: Sequence[Command]) -> Answers:

@@ -42,6 +42,8 @@ def silence(ctx: Context, request: Request) -> Answers:
     until = local(row.ends_at, ctx.rules.zone)
     title = _("Silence {number}: {what} is quiet until {time}.", number=row.id, what=shown, time=until)
     blocks = _what_it_means(row, conditions, hidden)
+    if not hidden and not rules.hidden_by_others(ctx.tx, row):
+        blocks.insert(0, Paragraph(_("No open alert matches now.")))
     if ctx.pressed and len(request.numbers) == 1:
         return list(alert_cards.changed(ctx, request.numbers[0], title, *blocks))
     return said(title, *blocks, buttons=(Button(_("End silence"), examples.end_silence(row.id), anyone=True),))
@@ -101,7 +103,7 @@ def _known(ctx: Context, one: Matcher) -> None:
 
 
 def _what_it_means(row: SilenceRow, conditions: tuple[Matcher, ...], hidden: list[AlertRow]) -> list[Block]:
-    blocks: list[Block] = [] if hidden else [Paragraph(_("No open alert matches now."))]
+    blocks: list[Block] = []
     critical = sum(one.severity == "critical" for one in hidden)
     if critical:
         blocks.append(

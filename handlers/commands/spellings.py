@@ -145,7 +145,15 @@ class Lexicon:
                         scores[name] = max(scores.get(name, 0), score)
         ranked = sorted(scores, key=lambda name: -scores[name])
         ranked = [name for name in ranked if scores[name] > scores[ranked[0]] - _CLOSE]
-        family = [name for name in self.forms if name.split()[0] == _noun(found[0])]
+        noun = _noun(found[0])
+        begun = "".join(found) if chinese and len(found) > 1 else "\n"
+        family = [
+            form.name
+            for form in self.forms.values()
+            if form.name.split()[0] == noun
+            or form.name.startswith(f"{found[0]} ")
+            or any(one.startswith(begun) for one in form.zh)
+        ]
         if not ranked or scores[ranked[0]] <= 80:
             ranked = [*ranked[:1], *family, *ranked[1:]]
         elif len(found) == 1 and not chinese:

@@ -24,10 +24,11 @@ WORDS: dict[str, Part] = {
     "text": "text",
     "body": "text",
     "正文": "text",
+    "文本": "text",
     "内容": "text",
 }
 
-_PART = re.compile(r"\s(title|text|body)(?![\w.])|\s*(标题|正文|内容)", re.IGNORECASE)
+_PART = re.compile(r"\s(title|text|body)(?![\w.])|\s*(标题|正文|文本|内容)", re.IGNORECASE)
 _QUOTES = " \t\n\"'“”「」"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -30,8 +31,14 @@ FORMATS = {"csv": "csv", "vcard": "vcard", "vcf": "vcard", "vcards": "vcard", "�
 WISHES: dict[str, Say] = {"language": _("language"), "timezone": _("time zone"), "mention": _("mentions")}
 """Fields about the cards that a contact gets, in words."""
 
+OTHER_FORMATS = frozenset({"json", "xml", "yaml", "tsv", "txt", "xls", "xlsx", "excel", "pdf", "html"})
+
 # What chats make of addresses that somebody pastes.
-_WRAPPED = re.compile(r"<(?:mailto:|tel:)?([^<>|\n]+)(?:\|[^<>\n]*)?>|\[[^\]\n]*\]\((?:mailto:|tel:)?([^()\s]+)\)")
+_ADDRESS = r"[^<>|()\s]*(?:@|://)[^<>|()\s]*|\+?\d[\d ()-]*"
+_WRAPPED = re.compile(rf"<(?:mailto:|tel:)?({_ADDRESS})(?:\|[^<>\n]*)?>|\[[^\]\n]*\]\((?:mailto:|tel:)?({_ADDRESS})\)")
+# Look-alikes that are shown in place of what some chats would take for markup; at the start of a line also others.
+_SHOWN = str.maketrans("∗＿＼｀＇＜＞［］｜＄＆＠", "*_\\``<>[]|$&@")
+_SHOWN_START = re.compile(r"^＃|^＝|^－|^＋|(?<=\d)[．）](?=\s|$)", re.MULTILINE)
 
 
 def _need_direct(ctx: Context) -> None:
@@ -45,6 +52,14 @@ def export(ctx: Context, request: Request) -> Answers:
     form = FORMATS.get(first.casefold(), "")
     text = " ".join(rest if form else (first, *rest)).strip()
     count, page = _wanted(ctx, text)
+    if text.casefold() in OTHER_FORMATS and not (ctx.admin and count):
+        raise CommandError(
+            _(
+                "“{format}” cannot be written, only csv and vcard. Example: {example}",
+                format=text,
+                example=examples.EXPORT_CONTACT,
+            )
+        )
     if not count:
         none = _("There is no such contact.") if ctx.admin else _("You have no contact yet.")
         return said(none, Paragraph(_("For example:")), Examples((examples.EXPORT_CONTACT,)))
@@ -87,6 +102,12 @@ def _entries(ctx: Context, page: Iterable[ContactRow]) -> Iterator[Entry]:
 def import_(ctx: Context, request: Request) -> Answers:
     _need_direct(ctx)
     entries = _read(request.text)
+    if not entries:
+        # On a line of its own: a title has no line ends, and the example has one.
+        return said(
+            _("I find no contacts in that. Paste vCards, or a table whose first line names its columns, such as:"),
+            Paragraph(examples.IMPORT_CONTACT),
+        )
     savepoint = ctx.tx.conn.begin_nested()
     lines = list(_carried_out(ctx, entries))
     savepoint.rollback()  # so that a preview cannot say anything else than the import does
@@ -131,17 +152,18 @@ def imported(ctx: Context, body: Mapping[str, Any]) -> Answers:
 
 
 def _read(text: str) -> list[Entry]:
-    """The contacts in a pasted text. Raises CommandError when there are none."""
-    text = _WRAPPED.sub(lambda match: match[1] or match[2], text)
-    entries = vcards.read(text) if vcards.looks_like_one(text) else sheets.read(text) if text.strip() else None
-    if not entries:
-        raise CommandError(
-            _(
-                "I find no contacts in that. Paste vCards, or a table whose first line names its columns, such as: {example}",
-                example=examples.IMPORT_CONTACT,
-            )
-        )
-    return entries
+    """The contacts in a pasted text; none when it is no address book."""
+    text = _as_meant(_WRAPPED.sub(lambda match: match[1] or match[2], text))
+    return vcards.read(text) if vcards.looks_like_one(text) else sheets.read(text) or []
+
+
+def _as_meant(text: str) -> str:
+    """What was exported, when it is copied from a chat that shows look-alikes of some signs.
+
+    A sign of full width that somebody really wrote becomes the plain one as well: of names, that is the same name.
+    """
+    text = text.replace("～～", "~~").translate(_SHOWN)
+    return _SHOWN_START.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
 
 
 def _counts(lines: Iterable[Line]) -> dict[str, int]:

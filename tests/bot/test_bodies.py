@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from sqlalchemy import select
 
@@ -64,17 +66,31 @@ def test_the_newest_refused_bodies_are_kept_sealed_for_a_day(
         assert bodies.purge(tx, clock() - bodies.KEPT) == 6
 
 
-def test_a_source_that_only_sends_rubbish_costs_a_row_every_few_seconds(
+def test_of_a_burst_the_last_body_is_kept_at_the_cost_of_a_write_a_second(
     database: Database, source: SourceRow, clock: Clock
 ) -> None:
-    keeper = Bodies(database, clock)
+    due: list[Callable[[], None]] = []
+    keeper = Bodies(database, clock, later=lambda _seconds, act: due.append(act))
     for number in range(50):
         keeper.refused(source, b"%d" % number, ERROR)
     assert refused(database, source, clock) == [str(n) for n in reversed(range(BURST))]
-    clock.forward(5)
-    keeper.refused(source, b"later", ERROR)
+    assert len(due) == 1, "what waits is written once for all"
+    clock.forward(1)
+    due.pop()()
+    assert refused(database, source, clock) == ["49", "4", "3", "2", "1"]
+
     keeper.refused(source, b"too soon", ERROR)
-    assert refused(database, source, clock)[0] == "later"
+    keeper.accepted(source, b"the last good one")
+    clock.forward(10)
+    keeper.refused(source, b"later", ERROR)
+    assert refused(database, source, clock)[:3] == ["later", "too soon", "49"]
+    for number in range(BURST):
+        keeper.accepted(source, b"%d" % number)
+    keeper.flush()
+    with database.read() as tx:
+        latest = bodies.latest(tx, source.id, clock())
+    assert latest is not None
+    assert latest.raw == str(BURST - 1), "the last received, also of a burst"
 
 
 def test_a_long_body_is_cut(database: Database, source: SourceRow, clock: Clock) -> None:

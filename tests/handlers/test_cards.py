@@ -119,3 +119,11 @@ def test_links_lead_where_they_seem_to_or_are_none(url: str, safe: str | None) -
 def test_a_label_does_not_pretend_to_be_another_address(label: str, shown: str) -> None:
     [link] = drawn(replace(ALERT, links=((label, "https://evil.example:8443/x"),))).links
     assert link.label == shown
+
+
+def test_a_page_that_silences_in_alertmanager_says_that_it_is_there() -> None:
+    links = (("silence", "https://am.example.com/#/silences/new?filter=x"), ("silence", "https://other.example.com/s"))
+    assert [str(link.label) for link in drawn(replace(ALERT, links=links)).links] == [
+        "Silence in Alertmanager",
+        "Silence",
+    ]

@@ -40,6 +40,11 @@ CASES: dict[str, tuple[list[str], bool]] = {
     "a pattern is of the whole": (["title~disk*1"], False),
     "several stars": (["title~*db*is*full"], True),
     "stars do not overlap": (["host~db-1*1"], False),
+    "a star in what is equal": (["host=db*"], True),
+    "it is of the whole too": (["title=disk*1"], False),
+    "and in what is not": (["host!=db*"], False),
+    "not like it": (["host!=web*"], True),
+    "two that can both be": (["host=db-1", "host~db", "host!=db-2"], True),
     "the rule": (["rule=diskfull"], True),
     "a label in other letters": (["service=orders db"], True),
     "a value with signs": (["mount=/data"], True),
@@ -67,6 +72,9 @@ def test_a_condition_matches_what_it_says(name: str) -> None:
     ("words", "why"),
     [
         (["nonsense"], "is no condition"),
+        (["fatal"], "critical, warning, info"),
+        (["critical", "severity=warning"], "both severity=critical and severity=warning"),
+        (["host!~db*", "host=db-1"], "both host!~db\\* and host=db-1"),
         (["=x"], "is no condition"),
         (["host="], "lacks a value"),
         (["host=~db.*"], "regular expressions are not possible"),
@@ -86,7 +94,9 @@ def test_the_condition_of_one_alert_matches_its_source_and_fingerprint_only() ->
     assert not matchers.of_alert(42, 8, "json:1:disk").matches(DISK)
 
 
-@pytest.mark.parametrize(("text", "narrows"), [("host=x", True), ("host!=x", False), ("title~*", False), ("a~x", True)])
+@pytest.mark.parametrize(
+    ("text", "narrows"), [("host=x", True), ("host!=x", False), ("title~*", False), ("title=*", False), ("a~x", True)]
+)
 def test_what_most_alerts_are_does_not_narrow(text: str, narrows: bool) -> None:
     [one] = matchers.parse([text], "")
     assert one.narrows is narrows

@@ -188,6 +188,19 @@ def test_cards_that_wait_are_not_sent_any_more(room: Room) -> None:
     assert sorted(room.cards()) == [(disk, "firing", outbox.OTHER), (load, "firing", outbox.CRITICAL)]
 
 
+def test_what_a_person_resolves_right_after_a_silence_is_told_as_firing_first(room: Room) -> None:
+    [disk, load] = room.report(DISK, LOAD)
+    room.sent()
+    room.says("silence source=prod for 2h")
+    room.says("silence end 1")
+    room.says(f"resolve {load}")
+    assert sorted(room.cards()) == [
+        (disk, "firing", outbox.REMINDER),
+        (load, "firing", outbox.RECOVERY),  # the reminder that the recovery waits for takes its place
+        (load, "resolved", outbox.RECOVERY),
+    ]
+
+
 def test_what_does_not_match_any_more_is_told(room: Room) -> None:
     room.says("silence severity!=critical host=db-1 for 1h")
     [disk] = room.report(DISK)
@@ -230,6 +243,15 @@ def test_the_clock_that_jumps_ends_it_by_what_it_shows_and_once(room: Room) -> N
     assert room.due(60 * 24 * HOURS) == ""
 
 
+def test_a_star_in_a_source_or_label_matches_and_what_matches_nothing_now_says_so(room: Room) -> None:
+    room.report(DISK)
+    assert "No open alert matches now." in room.says("silence source=pro*x for 1h")
+    said = room.says("silence source=PRO* host=db* for 1h")
+    assert "disk full" in said
+    assert "No open alert" not in said
+    assert "No open alert" not in room.says("silence host=db-1 for 1h"), "another one hides it already"
+
+
 def test_a_resolved_alert_that_is_quiet_tells_nobody(room: Room) -> None:
     [disk] = room.report(DISK)
     room.sent()
@@ -243,6 +265,8 @@ REFUSED = {
     "silence for 2h": "everything at once is not possible",
     "silence host!=db-1 for 2h": "everything at once is not possible",
     "silence title~* for 2h": "everything at once is not possible",
+    "silence source=* for 2h": "everything at once is not possible",
+    "silence critical severity=warning for 2h": "No alert can be both severity=critical and severity=warning",
     "silence #1": "Say for how long",
     "silence host=db-1 for 30s": "a silence lasts from 1 minute to 30 days",
     "silence host=db-1 for 31d": "a silence lasts from 1 minute to 30 days",
@@ -378,7 +402,7 @@ def test_who_says_who_gets_it_through_what_and_what_is_in_the_way(room: Room) ->
         "not set up here: SMTP_URL missing",
         "no address",
         "the same address as of Ben, which gets it once",
-        "nothing",
+        "no obstacle",
     ):
         assert words in said, words
     room.report(DISK)
@@ -409,4 +433,5 @@ def test_who_asks_for_what_it_needs(room: Room) -> None:
     assert "Say how severe the alert is" in room.says("who host=db-1")
     assert "There is no group “nope”" in room.says("who critical group=nope")
     assert "Say what the alert has" in room.says("who critical host!=db-1")
+    assert "no severity (critical, warning, info)" in room.says("who fatal")
     assert "Zhang" in room.says("谁收到 严重")

@@ -159,6 +159,7 @@ VERBS = {
     "ADD_CONTACT_TO": "contact add",
     "ME_EMAIL": "me",
     "ME_NAMED": "me",
+    "ME_FIELD": "me",
     "CREATE_GROUP": "group create",
     "CREATE_GROUP_OF": "group create",
     "CREATE_GROUP_FULL": "group create",

@@ -408,6 +408,27 @@ def test_of_an_alert_all_cards_wait_together_but_the_newest_are_the_first_of_eac
     assert line_of(database, newest=True) == list(reversed(ids))
 
 
+def test_in_a_crowd_no_card_overtakes_an_earlier_one_of_its_alert_however_urgent_it_is(database: Database) -> None:
+    method, [other] = crowd_of(database, 1)
+    with database.write() as tx:
+        strange = seed.method(tx, seed.contact(tx), "sms", "+8613900139000")
+
+        def line(name: str, *cards: tuple[int, int]) -> list[int]:
+            usual = {"kind": "alert", "alert_id": seed.alert(tx, name), "alert_status": "firing"}
+            return [owe(tx, "sms:a", method_id=to, priority=priority, **usual) for to, priority in cards]
+
+        over = line("over", (method, outbox.REMINDER), (method, outbox.RECOVERY))
+        worse = line("worse", (method, outbox.REMINDER), (method, outbox.CRITICAL), (method, outbox.RECOVERY))
+        line("moved", (strange, outbox.REMINDER), (method, outbox.CRITICAL))
+    assert line_of(database) == [*worse[:2], other, *over, worse[2]]
+    with database.read() as tx:
+        head = next(row for row in deliveries.ready(tx, "sms:a", NOW, 9) if row.method_id == method)
+        first = deliveries.crowd(tx, head, NOW, 1)
+        newest = deliveries.crowd(tx, head, NOW, 9, newest=True)
+    assert [(one.id, one.priority) for one in first] == [(worse[0], outbox.CRITICAL)]
+    assert [one.id for one in newest] == [worse[0], over[0], other]
+
+
 def test_what_is_merged_waits_for_its_digest_and_shares_its_end(database: Database) -> None:
     method, ids = crowd_of(database, 3)
     with database.write() as tx:

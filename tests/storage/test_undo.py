@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from storage import forget, groups, people, sources, undo
+from storage import deliveries, forget, groups, people, sources, undo
 from storage.database import Database
 from storage.schema import alert, code, contact, contact_group, delivery, lane, member, method, source
 from tests.storage import seed
@@ -47,6 +47,31 @@ def test_a_group_and_a_contact_come_back_with_everything_that_pointed_to_them(da
         assert rows() == before
         found = undo.current(tx, [("contact", json.dumps([ann])), ("method", "[99]")])
         assert list(found) == [("contact", json.dumps([ann]))]
+
+
+def test_messages_are_given_back_to_a_method_that_is_back(database: Database) -> None:
+    with database.write() as tx:
+        ann = seed.contact(tx, "Ann")
+        phone = seed.method(tx, ann, "sms", "+8613800138000")
+        usual = {"kind": "alert", "method_id": phone, "alert_id": seed.alert(tx, "f")}
+        waits, asked, sent = (seed.owe(tx, "sms:a", **usual) for _ in range(3))
+        for one, ask_at in ((asked, NOW), (sent, None)):
+            deliveries.settle(tx, one, state="sent", done_at=NOW, ask_at=ask_at)
+        owed = undo.waiting(tx, ann)
+        assert owed == {phone: [waits, asked]}
+        rows = undo.image(tx, "contact", ann)
+        tx.conn.execute(contact.delete())
+        deliveries.settle(tx, waits, state="dead", reason="gone")
+        tx.conn.execute(delivery.update().values(ask_at=None))
+        for name, key in rows:
+            undo.write(tx, name, key, rows[name, key], new=True)
+        assert undo.attach(tx, phone, owed[phone], NOW, asked={"sms"}) == {"sms:a"}
+        found = tx.conn.execute(select(delivery).order_by(delivery.c.id)).all()
+        assert [(row.method_id, row.state, row.ask_at) for row in found] == [
+            (phone, "ready", None),
+            (phone, "sent", NOW),
+            (None, "sent", None),
+        ]
 
 
 def test_a_person_is_forgotten_and_what_is_left_of_chats_swept(database: Database) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Text, func, select
 from storage.database import Tx
 from storage.schema import audit, metadata
 from storage.vault import WrongKey
-from tests.stories.conftest import CORP, GROUP, MEMBER, OTHER, ROBOT_SECRET, ROBOT_URL, Town
+from tests.stories.conftest import ADMIN, CORP, GROUP, MEMBER, OTHER, ROBOT_SECRET, ROBOT_URL, Town
 
 PHONE, MAIL = "+8613900139000", "wang@example.com"
 
@@ -104,6 +104,56 @@ def test_it_is_asked_for_one_to_one_and_others_keep_their_names(town: Town) -> N
     log = town.say("audit")
     assert "Ann Lee" in log
     assert "There is no contact “Ann”" in town.say("contact show Ann")
+
+
+def forget(town: Town, person: str) -> str:
+    """What the person is called in the log from now on."""
+    town.say("forget me", person=person)
+    told = town.say("yes", person=person)
+    return told[told.index("“person ") + 1 :].partition("”")[0]
+
+
+def test_a_contact_that_was_removed_before_is_forgotten_as_well_and_each_life_has_its_own_name(town: Town) -> None:
+    town.say(f"me {PHONE}", person=MEMBER)
+    town.say(f"contact edit Wang email {MAIL}")
+    town.say("me name Wanda", person=MEMBER)
+    town.say("contact remove Wanda", person=MEMBER)
+    town.say("yes", person=MEMBER)
+    words = ("Wang", "Wanda", MEMBER, PHONE, "139****9000", MAIL, "w***@example.com")
+    assert len({place.partition(":")[0] for place in found(town, *words)}) > 5, "we do look at the right places"
+    first = forget(town, MEMBER)
+    town.forward(seconds=61)
+    town.say(f"me name Wanda {PHONE}", person=MEMBER)
+    assert "Taken back" in town.say("undo", person=MEMBER)
+    second = forget(town, MEMBER)
+    town.forward(days=1, seconds=1)
+    town.service.inbox.tidy(town.clock())
+    town.service.worker._tidy()
+    assert found(town, *words) == []
+    assert first != second
+    log = town.say("audit")
+    assert first in log
+    assert second in log
+
+
+def test_an_admin_takes_no_other_contact_along(town: Town) -> None:
+    town.say("contact add Bob 13800138000")
+    town.say("contact remove Bob")
+    town.say("yes")
+    town.say("contact add Linda")
+    town.say("contact remove Linda")
+    town.say("yes")
+    town.say(f"me name Linda {PHONE}")
+    town.say("me name Lindy")
+    town.say("contact remove Lindy")
+    town.say("yes")
+    town.say("contact add Linda 13700137000")
+    town.say("contact edit Linda name Laura")
+    forget(town, ADMIN)
+    assert not found(town, "Lindy", "139****9000")
+    log = town.say("audit")
+    for kept in ("Bob", "138****8000", "Laura", "137****7000"):
+        assert kept in log
 
 
 def test_the_limit_of_wrong_codes_outlasts_being_forgotten(town: Town) -> None:

@@ -56,6 +56,7 @@ def test_contacts_and_groups_come_over_once(
     first = town.say(sync)
     for told in ("Alice", "alice@example.com", "+8613900000000", "Bob", "Carol", "155*******", "DBA", "ops"):
         assert told in first, told
+    assert ("验证 Alice" if sync == "同步云监控" else "verify Alice") in first
     assert ROBOT not in first
     alice = town.say("contact show Alice")
     assert alice.count("not verified yet") == (3 if version == "2019-01-01" else 2), alice

@@ -19,9 +19,10 @@ from bot.channels.contract import Message
 from bot.channels.email import html
 from bot.http import encoded
 from bot.markup.plain import outline
-from handlers import outbox
+from handlers import alerts, outbox
 from handlers.alerts import accept
 from handlers.model import Alert
+from handlers.routing import targets
 from storage import contacts, deliveries
 from storage.database import Database, Tx
 from storage.schema import delivery
@@ -47,8 +48,8 @@ class Room:
     method: int
     to: str
 
-    def report(self, *alerts: Alert) -> tuple[int, ...]:
-        ids: tuple[int, ...] = self.shop.owed(lambda tx: accept(tx, self.source, alerts, self.shop.clock(), HOUR).ids)
+    def report(self, *said: Alert) -> tuple[int, ...]:
+        ids: tuple[int, ...] = self.shop.owed(lambda tx: accept(tx, self.source, said, self.shop.clock(), HOUR).ids)
         return ids
 
     def sent(self) -> list[tuple[float, Message]]:
@@ -195,6 +196,26 @@ def test_the_worst_stand_first_in_a_digest_of_many_critical_ones(room: Room) -> 
     assert str(digest.document.badge) == "CRITICAL"
     assert text(digest).index("CRITICAL: ") < text(digest).index("INFO: 100")
     assert sum(message.kind == "alert" for _at, message in room.sent()) == 3
+
+
+@pytest.mark.parametrize("others", [0, 60], ids=["cards of their own", "digests"])
+def test_whatever_is_more_urgent_nobody_reads_that_an_alert_fires_after_its_end(room: Room, others: int) -> None:
+    [number] = room.report(warning(0))
+
+    def later(tx: Tx) -> None:
+        accept(tx, room.source, [warning(n) for n in range(1, others + 1)], NOW, HOUR)
+        to = targets(tx, room.source.group_id)
+        for version, status, urgency in ((2, "firing", outbox.REMINDER), (3, "resolved", outbox.RECOVERY)):
+            deliveries.owe(tx, alerts.cards(number, version, status, "warning", to, "ops", NOW, urgency))
+
+    room.shop.owed(later)
+    for _ in range(120):
+        room.shop.forward(1)
+    told = [text(message) for _at, message in room.sent() if number in numbers(text(message))]
+    if others:
+        assert any(message.kind == "digest" for _at, message in room.sent())
+    assert ["RESOLVED" in one.upper().partition(f"#{number} ")[0] for one in told] == [False] * (len(told) - 1) + [True]
+    assert room.states() == {"sent": others + 3}
 
 
 @on_both

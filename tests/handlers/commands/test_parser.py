@@ -518,6 +518,8 @@ def test_a_name_with_six_digits_to_verify_stays_a_name_when_an_address_is_given(
         ("hello there", (), "en"),
         ("我们开会吧", (), "zh"),
         ("no idea", (), "en"),
+        ("sync", ("sync cloudmonitor", "sync das"), "en"),
+        ("同步", ("同步云监控", "同步DAS"), "zh"),
         ("", (), "zh"),
         ("@Callboard", (), "zh"),
         ("。。。", (), "zh"),

@@ -72,6 +72,7 @@ def test_the_same_in_chinese(database: Database, source: int) -> None:
     assert "db-7：CPU usage of db-7 is high" in answer
     assert "{{ labels.instance }}：" in said(database, "查看模板 Prod CPU", language="zh")
     assert "db-7：CPU" in said(database, "预览模板 Prod CPU", language="zh")
+    assert "盘满" in said(database, "设置模板 Prod CPU 文本 盘满", language="zh")
     said(database, "清除模板 Prod CPU 标题", language="zh")
     assert "db-7：CPU" not in said(database, "预览模板 Prod CPU", language="zh")
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
+from bot.markup import dingtalk, lark, wecom, wecom_v2
+from bot.markup.plain import clean
 from bot.platforms.contract import Incoming
 from handlers import desk
 from handlers.context import Rules
+from handlers.document import Document, Paragraph
 from storage import contacts, people
 from storage.database import Database
 from storage.schema import code, contact, method
@@ -125,3 +128,62 @@ def test_in_a_group_nothing_is_shown_and_what_is_no_address_book_is_explained(da
     for text in ("contact import", "contact import hello", "导入联系人"):
         assert "13800138000" in said(database, text), text
     assert "no such contact" in said(database, "contact export")
+
+
+def shown_in_dingtalk(text: str) -> str:
+    """As it is copied from the chat: marks of no width stay, and lines that follow another are indented."""
+    return dingtalk.escape(text)
+
+
+def shown_in_wecom_robot(text: str) -> str:
+    return wecom_v2.markdown(Document("x", (Paragraph(text),))).partition("\n\n")[2]
+
+
+CHATS: dict[str, Callable[[str], str]] = {
+    "dingtalk": shown_in_dingtalk,
+    "wecom app": wecom.escape,
+    "wecom robot": shown_in_wecom_robot,
+    "lark text": lark.escape,
+    "lark and slack cards": str,
+}
+
+ODD_NAMES = (
+    'Lin, "Wei"; ops\\x',
+    "*a* _b_ `c` ~~d~~",
+    "[x](y) <z> & &amp; #1",
+    "#ops",
+    "1. Li",
+    "A|B $C$ **D**",
+    "=1+2",
+    "张三（运维）",
+    "__init__ \\* \\_",
+)
+
+
+@pytest.mark.parametrize("form", ["csv", "vcard"])
+@pytest.mark.parametrize("chat", CHATS)
+def test_what_is_copied_from_a_chat_is_read_back_as_it_was(database: Database, chat: str, form: str) -> None:
+    with database.write() as tx:
+        for number, name in enumerate(ODD_NAMES):
+            seed.method(tx, seed.contact(tx, name), "email", f"_{number}_a_@example.com")
+    exported = said(database, f"contact export {form}").partition("\n")[2]
+    copied = clean(CHATS[chat](exported))
+    assert "There is nothing to import" in said(database, f"contact import {copied}")
+    with database.write() as tx:
+        tx.conn.execute(method.delete())
+        tx.conn.execute(contact.delete())
+    assert f"{len(ODD_NAMES)} added, 0 changed, 0 unchanged, 0 skipped" in said(database, f"contact import {copied}")
+    assert "Imported" in said(database, "yes")
+    with database.read() as tx:
+        assert sorted(contacts.names(tx)) == sorted(ODD_NAMES)
+    assert sorted(said(database, f"contact export {form}").partition("\n")[2].split("\n")) == sorted(
+        exported.split("\n")
+    )
+
+
+def test_other_formats_are_refused_and_the_example_keeps_its_line_end(database: Database) -> None:
+    assert "only csv and vcard" in said(database, "contact export json")
+    assert "only csv and vcard" in said(database, "contact export XLSX", person=MEMBER)
+    example = "contact import name,phone,email\nZhang Wei,13800138000,zhang.wei@example.com"
+    assert example in said(database, "contact import hello")
+    assert "Import this? 1 added" in said(database, example)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from handlers.context import Rules
 from handlers.undo import LASTS
-from storage import contacts, people, undo
+from storage import contacts, deliveries, people, undo
 from storage.database import Database, Tx
 from storage.schema import metadata, undo_step
 from tests.handlers.commands.talk import ADMIN, MEMBER, said
@@ -101,6 +101,13 @@ def test_undo_brings_every_row_back_as_it_was(database: Database, commands: tupl
     assert "nothing to undo" in said(database, "undo")
 
 
+def test_more_than_the_last_change_at_once_is_refused_in_a_sentence(database: Database) -> None:
+    said(database, "contact add Ann")
+    assert "“everything” is not possible here" in said(database, "undo everything")
+    assert "“全部”" in said(database, "撤销 全部")
+    assert "“Ann”" in said(database, "撤销吧")
+
+
 def test_ten_minutes_are_the_limit_and_the_undone_is_no_change_to_undo(database: Database) -> None:
     said(database, "contact add Ann")
     said(database, "group create dba")
@@ -173,6 +180,47 @@ def test_a_code_that_was_on_its_way_still_counts_after_undo(database: Database) 
     assert "(active)" in said(database, "contact show Ann")
 
 
+def test_what_waits_for_a_contact_waits_on_after_undo_and_receipts_are_asked_for(database: Database) -> None:
+    """Meanwhile some was given up, as there was no address, and the provider was not asked any more."""
+    with database.write() as tx:
+        ann = a_little_world(tx)
+        mail, phone = (one.id for one in contacts.methods(tx, [ann]))
+        key = seed.lane_of(tx, phone)
+        usual = {"kind": "alert", "method_id": phone, "alert_id": seed.alert(tx, "f")}
+        waits, given_up, merged, asked = (seed.owe(tx, key, **usual) for _ in range(4))
+        digest = seed.owe(tx, key, kind="digest", method_id=phone)
+        test = seed.owe(tx, seed.lane_of(tx, mail), method_id=mail)
+        refused = seed.owe(tx, key, **usual)
+        deliveries.settle(tx, merged, state="merged", digest_id=digest)
+        deliveries.settle(tx, asked, state="sent", done_at=NOW, receipt="r", ask_at=NOW)
+        deliveries.settle(tx, refused, state="dead", done_at=NOW, reason="gone")
+    said(database, "contact remove Ann")
+    said(database, "yes")
+    with database.write() as tx:
+        assert {deliveries_of(tx)[one][0] for one in (waits, merged, asked, digest, test)} == {None}
+        for one in (given_up, merged, digest, test):
+            deliveries.settle(tx, one, state="dead", done_at=NOW, reason="gone", say={"message": "x", "values": {}})
+        deliveries.settle(tx, asked, ask_at=None)
+    said(database, "undo")
+    with database.read() as tx:
+        assert deliveries_of(tx) == {
+            waits: (phone, "ready", "", None),
+            given_up: (phone, "ready", "", None),
+            merged: (phone, "ready", "", None),
+            asked: (phone, "sent", "", NOW),
+            digest: (phone, "dead", "gone", None),  # what it named waits by itself
+            test: (mail, "dead", "gone", None),  # reported as failed
+            refused: (None, "dead", "gone", None),  # before the contact was removed
+        }
+
+
+def deliveries_of(tx: Tx) -> dict[int, tuple[int | None, str, str, datetime | None]]:
+    """Method, state, reason and when the provider is asked, of each that is no answer."""
+    delivery = metadata.tables["delivery"]
+    query = select(delivery).where(delivery.c.kind != "answer").order_by(delivery.c.id)
+    return {row.id: (row.method_id, row.state, row.reason, row.ask_at) for row in tx.conn.execute(query)}
+
+
 def test_an_added_address_goes_again_also_when_it_was_confirmed(database: Database) -> None:
     said(database, "contact add Ann ann@example.com", rules=Rules(new_code=lambda: "271828"))
     said(database, "271828")
@@ -204,6 +252,19 @@ def test_what_cannot_be_taken_back_does_not_take_something_older_with_it(databas
     assert "demo" not in said(database, "source list")
 
 
+def test_in_chinese_what_is_taken_back_is_called_by_its_chinese_command(database: Database) -> None:
+    with database.write() as tx:
+        a_little_world(tx)
+    said(database, "修改联系人 Ann 语言 中文", language="zh")
+    said(database, "静默 source=src 2小时", language="zh")
+    question = said(database, "撤销", language="zh")
+    assert "静默 “" in question
+    assert "修改联系人 “Ann”" in question
+    answer = said(database, "是", language="zh")
+    assert "修改联系人 “Ann”" in answer
+    assert "contact edit" not in question + answer
+
+
 def test_what_is_remembered_is_sealed(database: Database) -> None:
     with database.write() as tx:
         a_little_world(tx)
@@ -212,7 +273,7 @@ def test_what_is_remembered_is_sealed(database: Database) -> None:
     with database.read() as tx:
         (stored,) = tx.conn.scalars(select(undo_step.c.body))
         opened = json.dumps(undo.every(tx)[0].body)
-    assert "Ann" not in stored
+    assert '"Ann"' not in stored, "with quotes, which ciphertext never has"
     assert "ann@example.com" not in opened, "addresses stay sealed also inside"
 
 

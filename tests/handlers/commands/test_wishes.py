@@ -63,6 +63,8 @@ def test_people_set_their_own_with_me_in_both_languages(database: Database, cont
     said(database, "me timezone Europe/Berlin", person=MEMBER)
     said(database, "me mention on", person=MEMBER)
     assert wishes(database, contact) == ("en", "Europe/Berlin", "on")
+    assert "Time zone: America/New_York" in said(database, "me timezone new york", person=MEMBER)
+    assert "Time zone: Asia/Ho_Chi_Minh" in said(database, "contact edit Zhang Wei timezone ho  chi minh")
     said(database, "我 语言 中文", person=MEMBER)
     said(database, "我 时区 北京", person=MEMBER)
     said(database, "我 提醒 关", person=MEMBER)
@@ -80,7 +82,9 @@ def test_what_is_wrong_is_named_and_nothing_changes(database: Database, contact:
         ("contact edit Nobody language en", "Nobody"),
     ):
         assert named in said(database, text), text
-    assert "A value for language is missing" in said(database, "me language", person=MEMBER)
+    assert "A value for language is missing. Example: me language en" in said(database, "me language", person=MEMBER)
+    assert "Example: me language en" in said(database, "me language fr", person=MEMBER)
+    assert "“new yorkk”" in said(database, "contact edit Zhang Wei timezone new yorkk")
     assert "Only an admin" in said(database, "contact edit Zhang Wei language en", person="dingtalk:corp/other")
     assert wishes(database, contact) == (None, None, None)
 

@@ -19,7 +19,7 @@ from bot.metrics import Heartbeats, Metrics
 from handlers import import_orders, polling
 from handlers.context import Rules
 from handlers.errors import DeliveryError, PayloadError
-from handlers.imports import system_name
+from handlers.import_wishes import system_name
 from handlers.model import Alert
 from handlers.sources import SOURCES
 from handlers.sources.contract import Body

@@ -11,7 +11,7 @@ from handlers.buttons import drawn, new_nonce
 from handlers.context import Answer, Context, Rules
 from handlers.document import Document, Paragraph
 from handlers.errors import DeliveryError
-from handlers.imports import Wish, system_name
+from handlers.import_wishes import Wish, system_name
 from handlers.texts import Language, _
 from storage import people
 from storage.database import Tx

@@ -13,7 +13,8 @@ from handlers.contacts import joined
 from handlers.context import Context, Rules
 from handlers.document import Block, Document, Examples, Paragraph, Table
 from handlers.import_orders import asked_by, owe, wish_of
-from handlers.imports import ACCEPTED, Book, Came, Line, Wish, carry_out, system_name
+from handlers.import_wishes import Wish, system_name
+from handlers.imports import ACCEPTED, Book, Came, Line, carry_out
 from handlers.texts import Say, _, from_json, to_json
 from storage import imports
 from storage.database import Tx

@@ -18,6 +18,7 @@ from handlers.addresses import WEBHOOKS, Address, channel_name
 from handlers.contacts import MOST_METHODS, joined
 from handlers.context import Rules
 from handlers.errors import CommandError
+from handlers.import_wishes import Wish
 from handlers.texts import Say, Text, _, render
 from storage import audit, contacts, groups, imports
 from storage.database import Tx
@@ -76,34 +77,6 @@ class Book:
     contacts: tuple[Entry, ...] = ()
     groups: tuple[Team, ...] = ()
     complete: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """Who wants what imported.
-
-    source   `cloudmonitor`, or `das:` and the instance
-    trust    addresses that the system reports `OK` need no code of ours
-    full     the answer is read by an admin alone: addresses are shown whole
-    person   "" when it is time to read again and nobody asked
-    """
-
-    source: str
-    preview: bool = False
-    trust: bool = False
-    full: bool = False
-    person: str = ""
-    conversation: str = ""
-
-    @property
-    def system(self) -> Say:
-        return system_name(self.source)
-
-
-def system_name(source: str) -> Say:
-    """What people call the system behind a source."""
-    way, _colon, instance = source.partition(":")
-    return _("DAS {instance}", instance=instance) if way == "das" else channel_name(way)
 
 
 @dataclass(frozen=True, slots=True)

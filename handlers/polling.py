@@ -14,7 +14,7 @@ from handlers import alerts, names, notices
 from handlers.context import Rules
 from handlers.document import Document, Paragraph
 from handlers.errors import DeliveryError
-from handlers.imports import system_name
+from handlers.import_wishes import system_name
 from handlers.model import Alert
 from handlers.texts import _
 from storage import alerts as stored

@@ -12,7 +12,8 @@ import pytest
 
 from handlers import imports
 from handlers.context import Rules
-from handlers.imports import Book, Entry, Line, Team, Value, Wish, carry_out, teams
+from handlers.import_wishes import Wish
+from handlers.imports import Book, Entry, Line, Team, Value, carry_out, teams
 from handlers.texts import render
 from storage import audit, contacts, groups
 from storage import imports as kept

@@ -171,7 +171,7 @@ SLACK = [
     row(Says("channel_is_archived", 410), DEAD, "gone"),
     row(Says("rate_limited", 429, {"Retry-After": "30"}), TEMPORARY, "rate_limited", 30),
     row(Says("", 429), TEMPORARY, "rate_limited"),
-    row(Says(PAGE, 429, {"Retry-After": "100000"}), TEMPORARY, "rate_limited", 86_400),
+    row(Says(PAGE, 429, {"Retry-After": "100000"}), TEMPORARY, "rate_limited", 3600.0),
     row(Says("rollup_error", 500), TEMPORARY, "busy"),
     row(Says("something_new", 500), TEMPORARY, "not_an_answer"),
     row(Says("something_new", 400), PERMANENT, "refused"),

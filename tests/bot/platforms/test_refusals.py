@@ -231,7 +231,7 @@ def test_every_line_of_the_tables_is_a_row() -> None:
 
 ANSWERS: list[Row] = [
     (lark.refusal(answer({"code": 99991400}, 429, x_ogw_ratelimit_reset="11")), "rate_limited", False, 11),
-    (lark.refusal(answer({"code": 1}, 429, Retry_After="100000")), "rate_limited", False, 86_400),
+    (lark.refusal(answer({"code": 1}, 429, Retry_After="100000")), "rate_limited", False, 3600.0),
     (lark.refusal(answer({"code": 123456}, 500)), "refused", False, None),
     (lark.refusal(answer(b"<html>", 429, Retry_After="9")), "not_an_answer", False, 9),
     (wecom.refusal(answer({"errcode": 45009}, 200, Retry_After="1")), "rate_limited", False, 60),

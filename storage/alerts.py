@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
 
 from storage.database import Tx
+from storage.prepared import Prepared
 from storage.rows import record
 from storage.schema import alert, contact_group, note
 
@@ -52,24 +54,34 @@ class NoteRow:
     text: str
 
 
-_ADD = alert.insert().returning(alert.c.id, sort_by_parameter_order=True)
-_NEWEST = (
-    select(alert)
-    .where(
-        alert.c.id.in_(
-            select(func.max(alert.c.id))
-            .where(alert.c.source_id == bindparam("source"), alert.c.fingerprint.in_(bindparam("some", expanding=True)))
-            .group_by(alert.c.fingerprint)
+_SEVERAL = alert.insert().returning(alert.c.id, sort_by_parameter_order=True)
+
+
+@lru_cache(100)
+def _one(columns: tuple[str, ...]) -> Prepared:
+    return Prepared(lambda: alert.insert().returning(alert.c.id), columns)
+
+
+_NEWEST = Prepared(
+    lambda: (
+        select(alert)
+        .where(
+            alert.c.id.in_(
+                select(func.max(alert.c.id))
+                .where(
+                    alert.c.source_id == bindparam("source"), alert.c.fingerprint.in_(bindparam("some", expanding=True))
+                )
+                .group_by(alert.c.fingerprint)
+            )
         )
+        .with_for_update()
     )
-    .with_for_update()
 )
-"""Made once: each commit of reports asks them, and making one takes longer than carrying it out."""
 
 
 def newest(tx: Tx, source_id: int, fingerprints: Sequence[str]) -> dict[str, AlertRow]:
     """Fingerprint -> its newest alert, locked. Where one is firing it is the newest: the next is made after its end."""
-    rows = tx.conn.execute(_NEWEST, {"source": source_id, "some": list(fingerprints)})
+    rows = _NEWEST.all(tx, source=source_id, some=list(fingerprints))
     return {row.fingerprint: record(AlertRow, row) for row in rows}
 
 
@@ -77,7 +89,11 @@ def add(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
     """The numbers of the new alerts, in the order of the rows; all with the same columns."""
     if not rows:
         return []
-    return [int(number) for number in tx.conn.execute(_ADD, list(rows)).scalars()]
+    if tx.sqlite or len(rows) == 1:
+        one = _one(tuple(rows[0]))
+        return [int(one.scalar(tx, **row)) for row in rows]
+    # One trip to the server for many of them.
+    return [int(number) for number in tx.conn.execute(_SEVERAL, list(rows)).scalars()]
 
 
 def repeated(tx: Tx, alert_ids: Collection[int], now: datetime) -> None:
@@ -88,16 +104,26 @@ def repeated(tx: Tx, alert_ids: Collection[int], now: datetime) -> None:
 
 
 def change(tx: Tx, alert_id: int, **values: Any) -> None:
-    tx.conn.execute(update(alert).where(alert.c.id == alert_id).values(**values))
+    to = {f"to_{name}": value for name, value in values.items()}
+    _changing(tuple(values)).run(tx, id_=alert_id, **to)
+
+
+@lru_cache(100)
+def _changing(columns: tuple[str, ...]) -> Prepared:
+    to: Any = {name: bindparam(f"to_{name}") for name in columns}
+    return Prepared(lambda: update(alert).where(alert.c.id == bindparam("id_")).values(to))
 
 
 def by_id(tx: Tx, alert_id: int, *, lock: bool = False) -> AlertRow | None:
     """The alert of that number; `lock` keeps reports of it waiting until this transaction ends."""
     if not 0 < alert_id < 2**63:
         return None
-    query = select(alert).where(alert.c.id == alert_id)
-    row = tx.conn.execute(query.with_for_update() if lock else query).first()
+    row = (_LOCKED if lock else _BY_ID).first(tx, id_=alert_id)
     return record(AlertRow, row) if row else None
+
+
+_BY_ID = Prepared(lambda: select(alert).where(alert.c.id == bindparam("id_")))
+_LOCKED = Prepared(lambda: select(alert).where(alert.c.id == bindparam("id_")).with_for_update())
 
 
 def by_ids(tx: Tx, alert_ids: Sequence[int]) -> dict[int, AlertRow]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 
 from storage.database import Tx
+from storage.prepared import Prepared
 from storage.rows import record
 from storage.schema import contact, contact_group, member, method, person
 
@@ -48,7 +49,7 @@ class MethodRow:
     address_key: str
 
 
-def _method(tx: Tx, row: Row[Any]) -> MethodRow:
+def _method(tx: Tx, row: Any) -> MethodRow:
     return record(
         MethodRow,
         row,
@@ -82,8 +83,11 @@ def add(tx: Tx, name: str, name_key: str, created_by: str, now: datetime) -> int
 
 
 def by_id(tx: Tx, contact_id: int) -> ContactRow | None:
-    row = tx.conn.execute(select(contact).where(contact.c.id == contact_id)).first()
+    row = _BY_ID.first(tx, id_=contact_id)
     return record(ContactRow, row) if row else None
+
+
+_BY_ID = Prepared(lambda: select(contact).where(contact.c.id == bindparam("id_")))
 
 
 def by_key(tx: Tx, name_key: str) -> ContactRow | None:
@@ -130,10 +134,12 @@ def remove(tx: Tx, contact_id: int) -> None:
 
 def methods(tx: Tx, contact_ids: Sequence[int]) -> list[MethodRow]:
     """All methods of these contacts, oldest first."""
-    if not contact_ids:
-        return []
-    rows = tx.conn.execute(select(method).where(method.c.contact_id.in_(contact_ids)).order_by(method.c.id))
-    return [_method(tx, row) for row in rows]
+    return [_method(tx, row) for row in _METHODS.all(tx, contacts=list(contact_ids))] if contact_ids else []
+
+
+_METHODS = Prepared(
+    lambda: select(method).where(method.c.contact_id.in_(bindparam("contacts", expanding=True))).order_by(method.c.id)
+)
 
 
 def states(tx: Tx, contact_ids: Sequence[int]) -> dict[int, list[tuple[str, str, str]]]:
@@ -147,8 +153,11 @@ def states(tx: Tx, contact_ids: Sequence[int]) -> dict[int, list[tuple[str, str,
 
 
 def method_by_id(tx: Tx, method_id: int) -> MethodRow | None:
-    row = tx.conn.execute(select(method).where(method.c.id == method_id)).first()
+    row = _METHOD.first(tx, id_=method_id)
     return _method(tx, row) if row else None
+
+
+_METHOD = Prepared(lambda: select(method).where(method.c.id == bindparam("id_")))
 
 
 def add_method(tx: Tx, contact_id: int, channel: str, address: str, masked: str, secret: str, now: datetime) -> int:

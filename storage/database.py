@@ -33,6 +33,10 @@ from storage.vault import Vault, WrongKey
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 5000
+
+CACHED_STATEMENTS = 512
+"""Of each connection to SQLite: compiling one takes longer than carrying it out."""
+
 CANARY = "canary"
 
 READ_ONLY = "25006"
@@ -56,9 +60,14 @@ class NotConfirmed(Exception):
     """The transaction is committed here, and perhaps not on the synchronous standby: a failover may lose it."""
 
 
+def is_read_only(error: BaseException | None) -> bool:
+    """Whether the driver says that the server is a standby: a new connection looks for the primary."""
+    return getattr(error, "sqlstate", None) == READ_ONLY
+
+
 def is_unavailable(error: Exception) -> bool:
     """Whether the error means that the database cannot work right now: gone, busy, full, or of no use after a failover."""
-    if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == READ_ONLY:
+    if isinstance(error, DBAPIError) and is_read_only(error.orig):
         return True
     return isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | NotConfirmed)
 
@@ -96,8 +105,9 @@ def _sqlite_engine(url: str, *, begin: str, size: int) -> Engine:
         pool_size=size,
         max_overflow=0,
         pool_timeout=30,
+        pool_use_lifo=True,  # each connection has its own pages and statements in memory: the one used last has them all
         hide_parameters=True,  # an error is logged, and values may be people's
-        connect_args={"check_same_thread": False},
+        connect_args={"check_same_thread": False, "cached_statements": CACHED_STATEMENTS},
     )
 
     @event.listens_for(engine, "connect")
@@ -146,8 +156,8 @@ def _postgresql_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "handle_error")
     def _failed(context: ExceptionContext) -> None:
-        if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
-            context.is_disconnect = True  # the next connection looks for the primary
+        if is_read_only(context.original_exception):
+            context.is_disconnect = True
 
     return engine
 

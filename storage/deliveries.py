@@ -13,7 +13,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -36,6 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.database import Tx
+from storage.prepared import Prepared
 from storage.rows import insert_or_ignore, record
 from storage.schema import alert, attempt, batch, delivery, lane
 
@@ -144,12 +145,10 @@ def wake(tx: Tx, keys: Iterable[str], now: datetime) -> None:
         # A lane that is being released right now: waits until that is done, so that the statement below sees it idle.
         # (An UPDATE alone passes over rows that did not match when it began.) In one order, against deadlocks.
         tx.conn.execute(select(lane.c.key).where(lane.c.key.in_(wanted)).order_by(lane.c.key).with_for_update())
-    tx.conn.execute(_wake_up(), {"keys": wanted, "now": now})
+    _WAKE.run(tx, keys=wanted, now=now)
 
 
-@cache
 def _wake_up() -> Update:
-    """Built once: every alert that comes in needs it, and building it takes longer than carrying it out."""
     now = bindparam("now", type_=lane.c.next_at.type)
     opens, urgent = _opens(now), _urgent(now)
     # Of a lane that is due already, only that it has become urgent is news.
@@ -160,6 +159,9 @@ def _wake_up() -> Update:
         .where(own, lane.c.owner.is_(None), or_(later, and_(~lane.c.urgent, urgent)))
         .values(next_at=case((later, opens), else_=lane.c.next_at), urgent=or_(lane.c.urgent, urgent))
     )
+
+
+_WAKE = Prepared(_wake_up)
 
 
 def _urgent(by: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
@@ -209,19 +211,21 @@ def next_due(tx: Tx, held: Collection[str] = (), pick: Pick = ANY, *, full: str 
 
     Not those in `held`, nor those of the channel `full`: their keys begin with it.
     """
-    values = {"held": list(held), "full": _of_channel(full)}
-    soonest: datetime | None = tx.conn.execute(_soonest_of(pick), values).scalar_one()
+    soonest: datetime | None = _soonest_of(pick).scalar(tx, held=list(held), full=_of_channel(full))
     return soonest
 
 
 @cache
-def _soonest_of(pick: Pick) -> Select[Any]:
-    """Built once, like the next one: both are asked before every visit."""
-    return select(func.min(lane.c.next_at, type_=lane.c.next_at.type)).where(*_picked(pick))
+def _soonest_of(pick: Pick) -> Prepared:
+    return Prepared(lambda: select(func.min(lane.c.next_at, type_=lane.c.next_at.type)).where(*_picked(pick)))
 
 
 @cache
-def _claimed(pick: Pick) -> ReturningUpdate[Any]:
+def _claimed(pick: Pick) -> Prepared:
+    return Prepared(lambda: _claim(pick))
+
+
+def _claim(pick: Pick) -> ReturningUpdate[Any]:
     now, until = (bindparam(name, type_=lane.c.next_at.type) for name in ("now", "until"))
     wanted = (
         select(lane.c.key)
@@ -281,18 +285,15 @@ def claim(
     `held` are lanes this process works on: a clock that jumps must not make it claim one of them twice. `pick` and
     `full` as in `next_due`.
     """
-    values = {"now": now, "until": now + lease, "me": owner, "held": list(held), "full": _of_channel(full)}
-    row = tx.conn.execute(_claimed(pick), values).first()
+    row = _claimed(pick).first(tx, now=now, until=now + lease, me=owner, held=list(held), full=_of_channel(full))
     return record(LaneRow, row) if row else None
 
 
 def ready(tx: Tx, key: str, now: datetime, limit: int) -> list[DeliveryRow]:
     """The lane's next messages that are due, in the order in which they are to be sent; of one alert only the first."""
-    rows = tx.conn.execute(_ready(), {"lane_": key, "now": now, "most": limit})
-    return [_delivery(tx, row) for row in rows]
+    return [_delivery(tx, row) for row in _READY.all(tx, lane_=key, now=now, most=limit)]
 
 
-@cache
 def _ready() -> Select[Any]:
     return (
         select(delivery)
@@ -305,6 +306,9 @@ def _ready() -> Select[Any]:
         .order_by(delivery.c.priority, delivery.c.id)
         .limit(bindparam("most"))
     )
+
+
+_READY = Prepared(_ready)
 
 
 def _behind_its_own() -> ColumnElement[bool]:
@@ -325,18 +329,13 @@ def crowd(tx: Tx, like: DeliveryRow, now: datetime, limit: int, *, newest: bool 
     most urgent that waits for it. A card that may have been sent before a crash is not among them: it says so itself.
     `newest`: those that came last, and only the first of each alert.
     """
-    values = {
-        "lane_": like.lane,
-        "method": like.method_id,
-        "plain_": like.plain,
-        "now": now,
-        "most": limit,
-    }
-    return [Waiting(*row) for row in tx.conn.execute(_crowd(newest), values)]
+    rows = (_NEWEST if newest else _MOST_URGENT).all(
+        tx, lane_=like.lane, method=like.method_id, plain_=like.plain, now=now, most=limit
+    )
+    return [Waiting(*row) for row in rows]
 
 
-@cache
-def _crowd(newest: bool) -> Select[Any]:
+def _crowd(*, newest: bool) -> Select[Any]:
     now = bindparam("now", type_=delivery.c.due_at.type)
     plain = bindparam("plain_", type_=delivery.c.plain.type)
     key: BindParameter[str] = bindparam("lane_")
@@ -369,6 +368,10 @@ def _crowd(newest: bool) -> Select[Any]:
     if newest:
         query = _named(line, line.c.urgency).where(*own, line.c.turn == 1).order_by(line.c.id.desc())
     return query.limit(bindparam("most"))
+
+
+_MOST_URGENT = Prepared(lambda: _crowd(newest=False))
+_NEWEST = Prepared(lambda: _crowd(newest=True))
 
 
 def _turn() -> ColumnElement[int]:
@@ -467,15 +470,30 @@ def starting(
 
 def begin(tx: Tx, delivery_id: int, now: datetime) -> None:
     """Writes that a try begins."""
-    tx.conn.execute(
-        update(delivery).where(delivery.c.id == delivery_id).values(attempts=delivery.c.attempts + 1, begun_at=now)
+    _BEGIN.run(tx, id_=delivery_id, now=now)
+
+
+_BEGIN = Prepared(
+    lambda: (
+        update(delivery)
+        .where(delivery.c.id == bindparam("id_"))
+        .values(attempts=delivery.c.attempts + 1, begun_at=bindparam("now"))
     )
+)
 
 
 def reserve(tx: Tx, lane_key: str, token: int, sent: Sequence[int], lease_until: datetime) -> bool:
     """Writes the lane's window and renews the lease; False when that was lost."""
-    own = (lane.c.key == lane_key) & (lane.c.token == token)
-    return bool(tx.conn.execute(update(lane).where(own).values(sent=list(sent), next_at=lease_until)).rowcount)
+    return bool(_RESERVE.run(tx, lane_=lane_key, own_token=token, sent_=list(sent), until=lease_until))
+
+
+_RESERVE = Prepared(
+    lambda: (
+        update(lane)
+        .where(lane.c.key == bindparam("lane_"), lane.c.token == bindparam("own_token"))
+        .values(sent=bindparam("sent_"), next_at=bindparam("until"))
+    )
+)
 
 
 def renew(tx: Tx, keys: Collection[str], owner: str, lease_until: datetime) -> None:
@@ -494,13 +512,21 @@ def settle(tx: Tx, delivery_id: int, **changes: Any) -> None:
     changes.setdefault("begun_at", None)
     if changes.get("state") in ("sent", "cancelled"):
         changes["payload"] = None
-    tx.conn.execute(update(delivery).where(delivery.c.id == delivery_id, delivery.c.state != "sent").values(**changes))
+    _settling(tuple(changes)).run(tx, id_=delivery_id, **{f"to_{name}": value for name, value in changes.items()})
+
+
+@lru_cache(100)
+def _settling(columns: tuple[str, ...]) -> Prepared:
+    own = (delivery.c.id == bindparam("id_"), delivery.c.state != "sent")
+    return Prepared(lambda: update(delivery).where(*own).values({name: bindparam(f"to_{name}") for name in columns}))
 
 
 def tried(tx: Tx, delivery_id: int, at: datetime, outcome: str, reason: str, took_ms: int) -> None:
-    tx.conn.execute(
-        attempt.insert().values(delivery_id=delivery_id, at=at, outcome=outcome, reason=reason, took_ms=took_ms)
-    )
+    """Writes down a try and what came of it."""
+    _TRIED.run(tx, delivery_id=delivery_id, at=at, outcome=outcome, reason=reason, took_ms=took_ms)
+
+
+_TRIED = Prepared(attempt.insert, ("delivery_id", "at", "outcome", "reason", "took_ms"))
 
 
 def release(
@@ -516,41 +542,66 @@ def release(
     calm_for: int = AHEAD,
     cards: Sequence[int] = (),
     rules: Mapping[str, int] | None = None,
-) -> None:
+    only_idle: bool = False,
+) -> bool:
     """Gives the lane back, due again when its next message is and its gate is open. An old token changes nothing.
 
     With `calm_at` nothing but what goes AHEAD makes it due before then; what comes later, and is more urgent than
-    `calm_for`, does (see `wake`).
+    `calm_for`, does (see `wake`). `only_idle`: not when something waits in it that is due; False then.
     """
-    held = tx.conn.execute(select(lane.c.key).where(lane.c.key == key, lane.c.token == token).with_for_update()).first()
-    if held is None:
-        return
-    # A statement of its own, after the lock: it sees every message whose wake-up had to wait for us.
-    due = tx.conn.execute(
-        _next_due(calm_at is not None), {"lane_": key, **({"calm": calm_at} if calm_at else {})}
-    ).scalar_one()
+    if not tx.sqlite:  # where others may be waking it; what the next statement sees has to be all that they woke it for
+        held = (lane.c.key == key) & (lane.c.token == token)
+        tx.conn.execute(select(lane.c.key).where(held).with_for_update())
+    calm = {"calm": calm_at} if calm_at else {}
+    due: datetime | None = _next_due(calmed=calm_at is not None).scalar(tx, lane_=key, **calm)
+    if only_idle and due is not None and due <= now:
+        return False
     next_at = None if due is None else max(moment for moment in (due, open_at, now) if moment is not None)
-    urgent: Any = False if next_at is None else _urgent(next_at)
-    tx.conn.execute(
+    _RELEASE.run(
+        tx,
+        lane_=key,
+        own_token=token,
+        next_=next_at,
+        open_=open_at,
+        calm_=calm_at,
+        calm_for_=calm_for,
+        fails_=fails,
+        sent_=list(sent),
+        cards_=list(cards),
+        rules_=dict(rules or {}),
+    )
+    return True
+
+
+def _release() -> Update:
+    next_at = bindparam("next_", type_=lane.c.next_at.type)
+    return (
         update(lane)
-        .where(lane.c.key == key)
+        .where(lane.c.key == bindparam("lane_"), lane.c.token == bindparam("own_token"))
         .values(
             next_at=next_at,
             owner=None,
-            urgent=urgent,
-            open_at=open_at,
-            calm_at=calm_at,
-            calm_for=calm_for,
-            fails=fails,
-            sent=list(sent),
-            cards=list(cards),
-            rules=dict(rules or {}),
+            urgent=_urgent(next_at),  # nothing is due by NULL
+            open_at=bindparam("open_"),
+            calm_at=bindparam("calm_"),
+            calm_for=bindparam("calm_for_"),
+            fails=bindparam("fails_"),
+            sent=bindparam("sent_"),
+            cards=bindparam("cards_"),
+            rules=bindparam("rules_"),
         )
     )
 
 
+_RELEASE = Prepared(_release)
+
+
 @cache
-def _next_due(calmed: bool) -> Select[Any]:
+def _next_due(*, calmed: bool) -> Prepared:
+    return Prepared(lambda: _due_next(calmed=calmed))
+
+
+def _due_next(*, calmed: bool) -> Select[Any]:
     key: BindParameter[str] = bindparam("lane_")
     line = (
         select(delivery.c.alert_id, delivery.c.priority, delivery.c.due_at, _turn())
@@ -612,8 +663,11 @@ def clock_went_back(tx: Tx, now: datetime, patience: timedelta) -> None:
 def by_id(tx: Tx, delivery_id: int) -> DeliveryRow | None:
     if not 0 < delivery_id < 2**63:
         return None
-    row = tx.conn.execute(select(delivery).where(delivery.c.id == delivery_id)).first()
+    row = _BY_ID.first(tx, id_=delivery_id)
     return _delivery(tx, row) if row else None
+
+
+_BY_ID = Prepared(lambda: select(delivery).where(delivery.c.id == bindparam("id_")))
 
 
 def of_alert(tx: Tx, alert_id: int) -> list[DeliveryRow]:

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 
 from storage.contacts import ContactRow
 from storage.database import Tx
+from storage.prepared import Prepared
 from storage.rows import insert_or_ignore, record
 from storage.schema import contact, contact_group, member, source
 
@@ -66,17 +67,19 @@ def remove(tx: Tx, group_id: int) -> None:
     tx.conn.execute(delete(contact_group).where(contact_group.c.id == group_id))
 
 
-_MEMBERS = (
-    select(contact)
-    .join(member, member.c.contact_id == contact.c.id)
-    .where(member.c.group_id == bindparam("group"))
-    .order_by(contact.c.name_key)
+_MEMBERS = Prepared(
+    lambda: (
+        select(contact)
+        .join(member, member.c.contact_id == contact.c.id)
+        .where(member.c.group_id == bindparam("group"))
+        .order_by(contact.c.name_key)
+    )
 )
 
 
 def members(tx: Tx, group_id: int) -> list[ContactRow]:
     """The group's contacts by name."""
-    return [record(ContactRow, row) for row in tx.conn.execute(_MEMBERS, {"group": group_id})]
+    return [record(ContactRow, row) for row in _MEMBERS.all(tx, group=group_id)]
 
 
 def add_members(tx: Tx, group_id: int, contact_ids: Sequence[int]) -> int:

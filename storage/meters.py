@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from functools import cache
+
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from storage.database import Tx
+from storage.prepared import Prepared
 from storage.schema import meter
 
 
@@ -15,21 +18,30 @@ def count(tx: Tx, platform: str, month: str) -> int:
 
     Holds the month's row until the transaction ends: whoever counts does it last.
     """
-    first = {"platform": platform, "month": month, "used": 1, "warned": 0}
-    insert = (sqlite_insert(meter) if tx.sqlite else postgresql_insert(meter)).values(**first)
-    return int(
-        tx.conn.execute(
-            insert.on_conflict_do_update(
-                index_elements=["platform", "month"], set_={"used": meter.c.used + 1}
-            ).returning(meter.c.used)
-        ).scalar_one()
+    return int(_count(sqlite=tx.sqlite).scalar(tx, platform=platform, month=month, used=1, warned=0))
+
+
+@cache
+def _count(*, sqlite: bool) -> Prepared:
+    insert = sqlite_insert if sqlite else postgresql_insert
+    return Prepared(
+        lambda: (
+            insert(meter)
+            .on_conflict_do_update(index_elements=["platform", "month"], set_={"used": meter.c.used + 1})
+            .returning(meter.c.used)
+        ),
+        ("platform", "month", "used", "warned"),
     )
 
 
 def used(tx: Tx, platform: str, month: str) -> int:
     """How many messages the platform took in that month."""
-    query = select(meter.c.used).where(meter.c.platform == platform, meter.c.month == month)
-    return int(tx.conn.execute(query).scalar() or 0)
+    return int(_USED.scalar(tx, platform_=platform, month_=month) or 0)
+
+
+_USED = Prepared(
+    lambda: select(meter.c.used).where(meter.c.platform == bindparam("platform_"), meter.c.month == bindparam("month_"))
+)
 
 
 def warn(tx: Tx, platform: str, month: str, percent: int) -> bool:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from storage.database import Tx
+from storage.prepared import Prepared
 from storage.rows import record, upsert
 from storage.schema import conversation, person, question, to_ms
 
@@ -63,8 +64,11 @@ def seen(tx: Tx, person_id: str, name: str, now: datetime) -> PersonRow:
 
 
 def by_id(tx: Tx, person_id: str) -> PersonRow | None:
-    row = tx.conn.execute(select(person).where(person.c.id == person_id)).first()
+    row = _BY_ID.first(tx, id_=person_id)
     return record(PersonRow, row) if row else None
+
+
+_BY_ID = Prepared(lambda: select(person).where(person.c.id == bindparam("id_")))
 
 
 def by_ids(tx: Tx, person_ids: Sequence[str]) -> dict[str, PersonRow]:
@@ -115,10 +119,13 @@ def heard(
 
 
 def conversation_by_id(tx: Tx, conversation_id: str) -> ConversationRow | None:
-    row = tx.conn.execute(select(conversation).where(conversation.c.id == conversation_id)).first()
+    row = _CONVERSATION.first(tx, id_=conversation_id)
     if row is None:
         return None
     return record(ConversationRow, row, reply_url=tx.vault.open(row.reply_url) if row.reply_url else "")
+
+
+_CONVERSATION = Prepared(lambda: select(conversation).where(conversation.c.id == bindparam("id_")))
 
 
 def set_language(tx: Tx, conversation_id: str, language: str) -> None:

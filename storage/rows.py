@@ -4,21 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from functools import cache, lru_cache
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Row, Table
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from storage.database import Tx
+from storage.prepared import Prepared
 
 T = TypeVar("T")
 
 
-def record(kind: type[T], row: Row[Any], **opened: Any) -> T:
+def record(kind: type[T], row: Any, **opened: Any) -> T:
     """The dataclass with the columns of the row that it has fields for; `opened` replaces sealed ones."""
-    values = row._mapping
-    return kind(**{f.name: opened.get(f.name, values.get(f.name)) for f in fields(kind)})  # type: ignore[arg-type]
+    made: Any = kind
+    if isinstance(row, Row):
+        values = row._mapping
+        return cast("T", made(**{name: opened.get(name, values.get(name)) for name in _fields(made)}))
+    if opened:
+        row = row._replace(**opened)
+    return cast("T", made(*[None if place is None else row[place] for place in _places(made, row.__class__)]))
+
+
+@cache
+def _fields(kind: Any) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))
+
+
+@lru_cache(1000)
+def _places(kind: Any, row: Any) -> tuple[int | None, ...]:
+    """Where the fields of the dataclass stand in such a row of a prepared statement."""
+    there = {name: place for place, name in enumerate(row._fields)}
+    return tuple(there.get(name) for name in _fields(kind))
 
 
 def insert_or_ignore(tx: Tx, table: Table, rows: Iterable[dict[str, Any]]) -> int:
@@ -28,10 +47,13 @@ def insert_or_ignore(tx: Tx, table: Table, rows: Iterable[dict[str, Any]]) -> in
     (65,535 on PostgreSQL: a large report to a large group) and is compiled anew for every number of rows.
     """
     values = rows if isinstance(rows, list) else list(rows)
-    if not values:
-        return 0
-    insert = (sqlite_insert(table) if tx.sqlite else postgresql_insert(table)).on_conflict_do_nothing()
-    return tx.conn.execute(insert, values, execution_options={"preserve_rowcount": True}).rowcount
+    return _ignoring(table, tx.sqlite, tuple(values[0])).run_each(tx, values) if values else 0
+
+
+@lru_cache(200)
+def _ignoring(table: Table, sqlite: bool, columns: tuple[str, ...]) -> Prepared:
+    insert = sqlite_insert if sqlite else postgresql_insert
+    return Prepared(lambda: insert(table).on_conflict_do_nothing(), columns)
 
 
 def upsert(tx: Tx, table: Table, keys: tuple[str, ...], values: Mapping[str, Any]) -> None:

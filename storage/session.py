@@ -34,7 +34,7 @@ CLIENT: dict[str, Any] = {
 }
 """What we do about the server. The same names in the URL come first."""
 
-TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+TIME = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 LOCKS = 727074
 """Tells our locks from those that others hold in the same database."""

@@ -15,6 +15,7 @@ from sqlalchemy import case, delete, func, select, update
 
 from storage.alerts import AlertRow
 from storage.database import Tx
+from storage.prepared import Prepared
 from storage.rows import record
 from storage.schema import alert, delivery, silence
 
@@ -46,11 +47,18 @@ def add(tx: Tx, **values: Any) -> SilenceRow:
 
 def active(tx: Tx) -> list[SilenceRow]:
     """All that are active, oldest first. They stay so until this transaction is over."""
-    query = select(silence).where(silence.c.ended_at.is_(None)).order_by(silence.c.id)
-    # PostgreSQL: else one of them could end, and tell what it hid, while we hide one more.
-    return [
-        record(SilenceRow, row) for row in tx.conn.execute(query if tx.sqlite else query.with_for_update(read=True))
-    ]
+    return [record(SilenceRow, row) for row in _ACTIVE.all(tx)]
+
+
+_ACTIVE = Prepared(
+    lambda: (
+        select(silence)
+        .where(silence.c.ended_at.is_(None))
+        .order_by(silence.c.id)
+        # PostgreSQL: else one of them could end, and tell what it hid, while we hide one more.
+        .with_for_update(read=True)
+    )
+)
 
 
 def by_id(tx: Tx, silence_id: int) -> SilenceRow | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from storage.database import Tx
+from storage.prepared import Prepared
 from storage.rows import record, upsert
 from storage.schema import template
 
@@ -30,8 +31,12 @@ class TemplateRow:
 
 def of_source(tx: Tx, source_id: int) -> list[TemplateRow]:
     """The templates of the source, by part."""
-    rows = tx.conn.execute(select(template).where(template.c.source_id == source_id).order_by(template.c.part))
-    return [record(TemplateRow, row) for row in rows]
+    return [record(TemplateRow, row) for row in _OF_SOURCE.all(tx, source=source_id)]
+
+
+_OF_SOURCE = Prepared(
+    lambda: select(template).where(template.c.source_id == bindparam("source")).order_by(template.c.part)
+)
 
 
 def put(tx: Tx, source_id: int, part: str, body: str, person: str, now: datetime) -> None:

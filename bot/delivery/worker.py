@@ -506,9 +506,8 @@ class Visit:
             deliveries.tried(tx, row.id, now, "sent", "", took_ms)
             deliveries.wake(tx, woken, now)
             # Most lanes have one message. Not together with other lanes' locks: two visits could wait for each other.
-            if not woken and not deliveries.ready(tx, self._lane.key, now, 1):
-                self._give_back(tx)
-                self._released = True
+            if not woken:
+                self._released = self._give_back(tx, only_idle=True)
 
         def write_least(tx: Tx) -> None:
             self._released = False
@@ -635,8 +634,8 @@ class Visit:
                 self._give_back(tx)
         return True
 
-    def _give_back(self, tx: Tx) -> None:
-        deliveries.release(
+    def _give_back(self, tx: Tx, *, only_idle: bool = False) -> bool:
+        return deliveries.release(
             tx,
             self._lane.key,
             self._lane.token,
@@ -648,6 +647,7 @@ class Visit:
             calm_for=self._calm_for,
             cards=self._cards,
             rules=self._told,
+            only_idle=only_idle,
         )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import select, text
 
 from handlers import outbox
 from storage import deliveries
@@ -160,7 +160,9 @@ def test_a_release_sees_what_was_owed_during_the_visit_although_its_wake_up_came
     release(database, again, NOW + SOON)
 
 
-def test_a_wake_up_during_the_release_itself_is_not_lost(postgres_database: Database) -> None:
+def test_a_wake_up_during_the_release_itself_is_not_lost(
+    postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The release has looked and found nothing; then a message is owed and its lane woken; then the lane becomes idle."""
     database, key = postgres_database, "sms:released"
     wake(database, key)
@@ -169,15 +171,19 @@ def test_a_wake_up_during_the_release_itself_is_not_lost(postgres_database: Data
     waker = threading.Thread(target=wake, args=(database, key))
     watcher = Database(seed.url_of(database), seed.KEY)
 
-    def just_before_it_becomes_idle(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if statement.startswith("UPDATE lane"):
-            with watcher.write() as tx:
-                owe(tx, key)
-            waker.start()
-            wait_until_blocked_or_done(watcher, waker)
-
     with database.write() as releasing:
-        event.listen(releasing.conn, "before_cursor_execute", just_before_it_becomes_idle)
+        driver: Any = releasing.conn.connection.driver_connection
+        execute = driver.execute
+
+        def just_before_it_becomes_idle(statement: str, values: Any) -> Any:
+            if statement.startswith("UPDATE lane"):
+                with watcher.write() as tx:
+                    owe(tx, key)
+                waker.start()
+                wait_until_blocked_or_done(watcher, waker)
+            return execute(statement, values)
+
+        monkeypatch.setattr(driver, "execute", just_before_it_becomes_idle)
         deliveries.release(releasing, held.key, held.token, NOW, open_at=None, fails=0, sent=[])
     waker.join(10)
     watcher.close()

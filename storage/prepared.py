@@ -1,0 +1,203 @@
+"""Statements of the hot paths: built and compiled once by SQLAlchemy, then given to the driver as they are.
+
+What SQLAlchemy does at each execution (a context, a cache key, a result object) takes ten to thirty times as long as
+SQLite takes for one of these statements, and more when the processor's caches are cold: for everything that happens once
+for each alert or each message, that is most of the time. Everything else goes through `tx.conn.execute`.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import Dialect, Executable
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from storage.database import Tx, is_read_only
+
+Processor = Callable[[Any], Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """One parameter of the SQL: where its value comes from, and what makes the driver's value of it."""
+
+    name: str  # as it is in the SQL
+    given: str | None  # as it is given; None: always the same value
+    place: int | None  # in a list of values
+    processor: Processor
+    fixed: Any
+
+
+class _Form:
+    """The statement for lists of certain lengths, as one kind of database takes it."""
+
+    def __init__(self, sql: str, values: Sequence[_Value], *, positional: bool) -> None:
+        self.sql = sql
+        self._values = values
+        self._positional = positional
+
+    def filled(self, given: Mapping[str, Any]) -> Any:
+        """The parameters for the driver."""
+        filled = []
+        for one in self._values:
+            if one.given is None:
+                filled.append(one.fixed)
+                continue
+            value = given[one.given]
+            if one.place is not None:
+                value = value[one.place]
+            filled.append(one.processor(value) if one.processor else value)
+        if self._positional:
+            return filled
+        return {one.name: value for one, value in zip(self._values, filled, strict=True)}
+
+
+def _row_class(names: tuple[str, ...]) -> Any:
+    return namedtuple("Row", names, rename=True)
+
+
+class _Compiled:
+    """The statement for one kind of database."""
+
+    def __init__(self, statement: Executable, dialect: Dialect, columns: Sequence[str] | None) -> None:
+        keys = list(columns) if columns else None
+        compiled = cast("SQLCompiler", statement.compile(dialect=dialect, column_keys=keys))  # type: ignore[attr-defined]
+        self._compiled = compiled
+        self._names = {name: bind for bind, name in compiled.bind_names.items()}
+        self.lists = [name for name, bind in self._names.items() if bind.expanding and bind.required]
+        self._forms: dict[tuple[int, ...], _Form] = {}
+        self._defaults: dict[str, Any] = {}
+        for column in compiled.insert_prefetch:
+            default: Any = column.default
+            self._defaults[str(column.key)] = default.arg
+        result = compiled._result_columns
+        self._row: Any = _row_class(tuple(entry.keyname for entry in result))
+        found = [entry.type._cached_result_processor(dialect, None) for entry in result]
+        self._processors = [(place, one) for place, one in enumerate(found) if one is not None]
+
+    def form(self, given: Mapping[str, Any]) -> _Form:
+        key = tuple(len(given[name]) for name in self.lists)
+        form = self._forms.get(key)
+        if form is None:
+            form = self._forms[key] = self._made(given)
+        return form
+
+    def _made(self, given: Mapping[str, Any]) -> _Form:
+        compiled = self._compiled
+        known = {**self._defaults, **given}
+        state = compiled.construct_expanded_state(known)
+        processors: dict[str, Any] = {**compiled._bind_processors, **state.processors}
+        whole = {
+            part: (name, place) for name, parts in state.parameter_expansion.items() for place, part in enumerate(parts)
+        }
+        values = []
+        for name in state.positiontup if state.positiontup is not None else state.parameters:
+            origin, place = whole.get(name, (name, None))
+            processor = processors.get(name)
+            if origin in self._names and self._names[origin].required and origin not in self._defaults:
+                values.append(_Value(name, origin, place, processor, None))
+            else:
+                value = state.parameters[name]
+                values.append(_Value(name, None, None, None, processor(value) if processor else value))
+        return _Form(state.statement, values, positional=state.positiontup is not None)
+
+    def read(self, raw: Sequence[Any]) -> Any:
+        """A row with names."""
+        if self._processors:
+            values = list(raw)
+            for place, processor in self._processors:
+                values[place] = processor(values[place])
+            raw = values
+        return self._row._make(raw)
+
+
+def _padded(values: Sequence[Any]) -> Sequence[Any]:
+    """As long as the next power of two, so that a statement has few forms; in an IN what comes twice changes nothing."""
+    size = len(values)
+    if size < 2:
+        return values
+    return [*values, *[values[-1]] * ((1 << (size - 1).bit_length()) - size)]
+
+
+class Prepared:
+    """A statement whose values are bound by name; a list is for IN.
+
+    Errors are SQLAlchemy's, as those of `tx.conn.execute`.
+    """
+
+    def __init__(self, build: Callable[[], Executable], columns: Sequence[str] | None = None) -> None:
+        """`columns`: of an INSERT without values, those that each row has. `build` is called when it is needed first."""
+        self._build = build
+        self._columns = columns
+        self._compiled: dict[str, _Compiled] = {}
+
+    def all(self, tx: Tx, **values: Any) -> list[Any]:
+        """The rows, each a named tuple."""
+        compiled, cursor = self._executed(tx, values)
+        return [compiled.read(row) for row in cursor.fetchall()]
+
+    def first(self, tx: Tx, **values: Any) -> Any | None:
+        """The first row; None when there is none."""
+        rows = self.all(tx, **values)
+        return rows[0] if rows else None
+
+    def scalar(self, tx: Tx, **values: Any) -> Any:
+        """The first column of the first row; None when there is none."""
+        row = self.first(tx, **values)
+        return None if row is None else row[0]
+
+    def run(self, tx: Tx, **values: Any) -> int:
+        """How many rows were written."""
+        _compiled, cursor = self._executed(tx, values)
+        return int(cursor.rowcount)
+
+    def run_each(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
+        """The statement once for each of these; how many rows were written."""
+        if len(rows) == 1:
+            return self.run(tx, **rows[0])
+        form = self._of(tx).form(rows[0])
+        driver: Any = tx.conn.connection.driver_connection
+        try:
+            cursor = driver.cursor()
+            cursor.executemany(form.sql, [form.filled(row) for row in rows])
+        except Exception as error:
+            raise _told(tx, form, error) from error
+        return int(cursor.rowcount)
+
+    def _executed(self, tx: Tx, values: dict[str, Any]) -> tuple[_Compiled, Any]:
+        compiled = self._of(tx)
+        for name in compiled.lists:
+            values[name] = _padded(values[name])
+        form = compiled.form(values)
+        driver: Any = tx.conn.connection.driver_connection
+        try:
+            return compiled, driver.execute(form.sql, form.filled(values))
+        except Exception as error:
+            raise _told(tx, form, error) from error
+
+    def _of(self, tx: Tx) -> _Compiled:
+        dialect = tx.conn.dialect
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = _Compiled(self._build(), dialect, self._columns)
+        return compiled
+
+
+def _told(tx: Tx, form: _Form, error: Exception) -> Exception:
+    """The error as SQLAlchemy tells it, without the values; a connection that is of no use any more is given up."""
+    dialect = tx.conn.dialect
+    dbapi: Any = dialect.dbapi
+    if not isinstance(error, dbapi.Error):
+        return error
+    driver: Any = tx.conn.connection.driver_connection
+    gone = is_read_only(error) or dialect.is_disconnect(error, driver, None)
+    told: Any = DBAPIError.instance(
+        form.sql, None, error, dbapi.Error, hide_parameters=True, connection_invalidated=gone, dialect=dialect
+    )
+    if gone:
+        tx.conn.invalidate(error)
+    return cast("Exception", told)

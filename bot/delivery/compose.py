@@ -86,12 +86,9 @@ class Sender:
             return ()
         return self.channels[row.channel].budgets
 
-    def needless(self, row: DeliveryRow) -> DeliveryError | None:
+    def needless(self, tx: Tx, row: DeliveryRow) -> DeliveryError | None:
         """Why the message does not have to be sent any more, for those that would use up a scarce slot."""
-        if row.channel != VOICE:
-            return None
-        with self.database.read() as tx:
-            return None if self._still_calls(tx, row) else NOBODY_TO_CALL.error()
+        return None if self._still_calls(tx, row) else NOBODY_TO_CALL.error()
 
     def _still_calls(self, tx: Tx, row: DeliveryRow) -> bool:
         """Whether an alert that somebody is to be called for is still open and nobody's; True for all that is no call."""

@@ -15,8 +15,9 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot.delivery.compose import Sender
 from bot.delivery.shares import Choice, Held, choices
@@ -31,7 +32,7 @@ from handlers.texts import _, from_json, to_json
 from handlers.times import local
 from storage import alerts, bodies, codes, deliveries, forget, silences
 from storage.database import Database, Tx, is_unavailable
-from storage.deliveries import DeliveryRow, LaneRow, Waiting
+from storage.deliveries import DeliveryRow, LaneRow, Pick, Waiting
 from storage.schema import from_ms, to_ms
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,9 @@ AGAIN_S = 0.25
 
 MOST_A_VISIT = 20
 """Messages sent before a lane goes back to the end of the line."""
+
+MOST_CLAIMED = 8
+"""Lanes claimed in one transaction."""
 
 POLL_S = 1.0
 SWEEP_S = 3.0
@@ -117,7 +121,7 @@ class Worker:
         self._woken = False
         self._stopping = False
         self._stopped = threading.Event()
-        self._stumbled = False
+        self._pause_s = 0.0
         self._thread: threading.Thread | None = None
         self._last = self._started_at = clock()
 
@@ -167,50 +171,32 @@ class Worker:
             if ticks >= tidy_at:
                 self._guarded(self._tidy)
                 tidy_at = ticks + TIDY_S
-            self._stumbled = False
-            if not self._guarded(self._claim_one):
-                pause_s = self._poll_s if self._stumbled else self._pause_s()
-                with self._news:
-                    if not self._woken and not self._stopping:
-                        self._news.wait(pause_s)
-                    self._woken = False
+            self._pause_s = self._poll_s  # what fails is still due: without a pause it would fail again at once
+            self._guarded(self._claim)
+            with self._news:
+                if self._pause_s and not self._woken and not self._stopping:
+                    self._news.wait(self._pause_s)
+                self._woken = False
 
-    def _guarded(self, step: Callable[[], bool]) -> bool:
+    def _guarded(self, step: Callable[[], object]) -> None:
         """One broken step must not end the loop."""
         try:
-            return step()
+            step()
         except Exception:
             log.exception("the delivery worker stumbled")
-            self._stumbled = True  # what failed is still due: without a pause it would fail again at once
-            return False
 
-    def _pause_s(self) -> float:
-        held = self._lanes_held()
-        try:
-            with self._database.read() as tx:
-                moments = [deliveries.next_due(tx, held, one.pick, full=one.full) for one in self._choices()]
-        except Exception:
-            log.exception("the delivery worker cannot read the database")
-            return self._poll_s
-        soonest = min((moment for moment in moments if moment is not None), default=None)
-        if soonest is None:
-            return self._poll_s
-        return min(self._poll_s, max(SPIN_S, (soonest - self._clock()).total_seconds()))
-
-    def renew(self) -> bool:
+    def renew(self) -> None:
         """Keeps what is being sent ours, however long it takes. Alone nobody else could take it."""
         held = self._lanes_held()
         if held and not self._alone:
             with self._database.write(lasting=False) as tx:
                 deliveries.renew(tx, held, self._me, self._clock() + LEASE)
-        return True
 
-    def _free_all(self) -> bool:
+    def _free_all(self) -> None:
         with self._database.write() as tx:
             deliveries.free_all(tx, self._clock())
-        return True
 
-    def _sweep(self) -> bool:
+    def _sweep(self) -> None:
         now = self._clock()
         with self._database.read() as tx:  # a look at all that waits: nobody else should wait for it
             forgotten = deliveries.forgotten(tx, now)
@@ -223,9 +209,8 @@ class Worker:
         self._last = now
         with self._database.write() as tx:  # by itself: whatever it meets, what is owed is looked after
             deliveries.wake(tx, due.run(tx, self._rules, now), now)
-        return True
 
-    def _tidy(self) -> bool:
+    def _tidy(self) -> None:
         now = self._clock()
         with self._database.write() as tx:
             deliveries.purge(tx, now - timedelta(days=1), now - KEPT)
@@ -235,36 +220,52 @@ class Worker:
             silences.purge(tx, now - KEPT)
             bodies.purge(tx, now - bodies.KEPT)
             codes.forget(tx, now - timedelta(days=2))
-        return True
 
     def _lanes_held(self) -> frozenset[str]:
         with self._holding:
             return frozenset(self._held)
 
-    def _choices(self) -> tuple[Choice, ...]:
+    def _choices(self, more: Iterable[Held] = ()) -> tuple[Choice, ...]:
+        """What the next sender may work on, when these lanes are held as well."""
         with self._holding:
-            return choices(self._held.values(), self._senders)
+            return choices([*self._held.values(), *more], self._senders)
 
-    def _claim_one(self) -> bool:
-        """Claims one lane and hands it to a sender; False when none is due, or no sender is free for those that are."""
+    def _claim(self) -> None:
+        """Claims what is due, as far as there are senders for it, and hands it to them; else says how long to pause."""
         mine = self._choices()
-        if not mine:
-            return False
         held = self._lanes_held()
         now = self._clock()
+        # A look first: it waits for nobody who writes, and mostly nothing is due.
         with self._database.read() as tx:
-            soonest = [(deliveries.next_due(tx, held, one.pick, full=one.full), one) for one in mine]
-        for moment, one in soonest:
-            if moment is None or moment > now:
-                continue
-            with self._database.write(lasting=False) as tx:
-                lane = deliveries.claim(tx, self._me, now, LEASE, held, one.pick, full=one.full)
-            if lane is not None:
-                with self._holding:
-                    self._held[lane.key] = Held(lane.key, lane.urgent, lane.fails == 0)
+            moments = {one.pick: deliveries.next_due(tx, held, one.pick, full=one.full) for one in mine}
+        due = {pick for pick, moment in moments.items() if moment is not None and moment <= now}
+        if due and (lanes := self._claimed_of(due, held, now)):
+            for lane in lanes:
                 self._claimed.put(lane)
-                return True
-        return False
+            self._pause_s = 0.0
+            return
+        soonest = min((moment for moment in moments.values() if moment is not None), default=None)
+        if soonest is not None:
+            self._pause_s = min(self._poll_s, max(SPIN_S, (soonest - self._clock()).total_seconds()))
+
+    def _claimed_of(self, due: set[Pick], held: frozenset[str], now: datetime) -> list[LaneRow]:
+        """Lanes of these kinds, claimed for the senders that are free."""
+        lanes: list[LaneRow] = []
+        mine: dict[str, Held] = {}
+        with self._database.write(lasting=False) as tx:
+            while due and len(lanes) < MOST_CLAIMED:
+                one = next((one for one in self._choices(mine.values()) if one.pick in due), None)
+                if one is None:
+                    break
+                lane = deliveries.claim(tx, self._me, now, LEASE, {*held, *mine}, one.pick, full=one.full)
+                if lane is None:
+                    due.discard(one.pick)
+                else:
+                    lanes.append(lane)
+                    mine[lane.key] = Held(lane.key, lane.urgent, lane.fails == 0)
+        with self._holding:
+            self._held |= mine
+        return lanes
 
     def _visits(self) -> None:
         while (lane := self._claimed.get()) is not None:
@@ -338,33 +339,46 @@ class Visit:
         """Sends the lane's next message; False when it has to wait or there is none."""
         now = self._clock()
         with self._database.read() as tx:
-            ready = deliveries.ready(tx, self._lane.key, now, 1)
-            held_back = meters.held_back(tx, ready[0], self._rules, now) if ready else None
+            act = self._planned(tx, now)
+        return act()
+
+    def _planned(self, tx: Tx, now: datetime) -> Callable[[], bool]:
+        """What is to be done next, once the transaction is over."""
+        ready = deliveries.ready(tx, self._lane.key, now, 1)
         if not ready:
-            return False
+            return _wait
         row = ready[0]
         if row.expires_at <= now:
-            self._give_up(row, _too_late(row), "expired")
-            return True
-        held_back = held_back or self._sender.needless(row)
+            return partial(self._drop, row, _too_late(row), "expired")
+        held_back = meters.held_back(tx, row, self._rules, now) or self._sender.needless(tx, row)
         if held_back is not None:
-            self._give_up(row, held_back, held_back.reason)
-            return True
+            return partial(self._drop, row, held_back, held_back.reason)
         if row.begun_at is not None and now < self._settled_at:
-            with self._database.write(lasting=False) as tx:
-                deliveries.settle(tx, row.id, due_at=self._settled_at, begun_at=row.begun_at)
-            return True
+            return partial(self._settle_down, row)
         self._budgets = self._sender.budgets(row)
         self._window = past(self._window, to_ms(now))
         self._cards = past(self._cards, to_ms(now))
         slot = next_slot(self._window, self._budgets, to_ms(now))
         if slot > to_ms(now):
-            self._open_at = from_ms(slot)
-            self._say_why(row, from_ms(slot))
-            return False
+            return partial(self._close, row, from_ms(slot))
         if row.begun_at is None and self._budgets and self._sender.merges(row):
-            return self._alert(row, now)
-        return self._start(row, now)
+            return self._alert(tx, row, now)
+        return partial(self._start, row, now)
+
+    def _drop(self, row: DeliveryRow, why: DeliveryError, reason: str) -> bool:
+        self._give_up(row, why, reason)
+        return True
+
+    def _settle_down(self, row: DeliveryRow) -> bool:
+        with self._database.write(lasting=False) as tx:
+            deliveries.settle(tx, row.id, due_at=self._settled_at, begun_at=row.begun_at)
+        return True
+
+    def _close(self, row: DeliveryRow, until: datetime) -> bool:
+        """Closes the lane until then."""
+        self._open_at = until
+        self._say_why(row, until)
+        return False
 
     def _start(self, row: DeliveryRow, now: datetime) -> bool:
         """Reserves a slot for the message and sends it."""
@@ -377,8 +391,8 @@ class Visit:
     def _reserved(self, now: datetime) -> list[int]:
         return kept([*self._window, to_ms(now)], self._budgets)
 
-    def _alert(self, head: DeliveryRow, now: datetime) -> bool:
-        """Sends what comes next of the alerts that wait, `head` the most urgent: a card or a digest. Or waits."""
+    def _alert(self, tx: Tx, head: DeliveryRow, now: datetime) -> Callable[[], bool]:
+        """What comes next of the alerts that wait, `head` the most urgent: a card, a digest, or nothing yet."""
         share = digests.share_of(self._budgets)
         # Of a small limit more sends are remembered than it needs, so that they can be divided.
         self._budgets = (*self._budgets, share.throttle)
@@ -386,14 +400,13 @@ class Visit:
         room = traffic.room()
         brief = self._sender.brief(head)
         late: list[Waiting] = []
-        with self._database.read() as tx:
-            waiting = deliveries.crowd(tx, head, now, digests.MOST if brief else room + 1)
-            if not brief and len(waiting) > room:
-                waiting = deliveries.crowd(tx, head, now, digests.MOST)
-                if len(waiting) == digests.MOST:
-                    late = deliveries.crowd(tx, head, now, LATEST, newest=True)
+        waiting = deliveries.crowd(tx, head, now, digests.MOST if brief else room + 1)
+        if not brief and len(waiting) > room:
+            waiting = deliveries.crowd(tx, head, now, digests.MOST)
+            if len(waiting) == digests.MOST:
+                late = deliveries.crowd(tx, head, now, LATEST, newest=True)
         if not waiting:
-            return self._start(head, now)
+            return partial(self._start, head, now)
         # An alarm that comes while the others wait is looked at if it may go before them.
         self._calm_for = outbox.OTHER if traffic.may_go_ahead() else outbox.CRITICAL
         if brief:
@@ -404,27 +417,21 @@ class Visit:
             decision = digests.crowded(waiting, late, traffic, self._told)
         match decision:
             case Wait(until):
-                return self._calm(head, from_ms(until))
+                return partial(self._calm, head, from_ms(until))
             case Send(one, ahead):
-                return self._card(head, one, ahead, now)
+                row = head if one.id == head.id else deliveries.by_id(tx, one.id)
+                if row is None:
+                    return _go_on
+                self._chosen = (one, ahead)
+                return partial(self._start, row, now)
             case Merge(full_before):
-                return self._merge(head, waiting, from_ms(full_before), traffic, now)
+                return partial(self._merge, head, waiting, from_ms(full_before), traffic, now)
 
     def _calm(self, head: DeliveryRow, until: datetime) -> bool:
         """Closes the lane to alerts until then, and to nothing else."""
         self._calm_at = until
         self._say_why(head, until)
         return False
-
-    def _card(self, head: DeliveryRow, chosen: Waiting, ahead: bool, now: datetime) -> bool:
-        row: DeliveryRow | None = head
-        if chosen.id != head.id:
-            with self._database.read() as tx:
-                row = deliveries.by_id(tx, chosen.id)
-        if row is None:
-            return True
-        self._chosen = (chosen, ahead)
-        return self._start(row, now)
 
     def _merge(
         self, head: DeliveryRow, waiting: list[Waiting], full_before: datetime, traffic: Traffic, now: datetime
@@ -628,11 +635,10 @@ class Visit:
         """The lane stays closed for a while: what broke a rule of ours just now would break it again at once."""
         self._open_at = self._clock() + STUMBLE
 
-    def release(self) -> bool:
+    def release(self) -> None:
         if not self._released:
             with self._database.write(lasting=False) as tx:
                 self._give_back(tx)
-        return True
 
     def _give_back(self, tx: Tx, *, only_idle: bool = False) -> bool:
         return deliveries.release(
@@ -649,6 +655,14 @@ class Visit:
             rules=self._told,
             only_idle=only_idle,
         )
+
+
+def _wait() -> bool:
+    return False
+
+
+def _go_on() -> bool:
+    return True
 
 
 def _too_late(row: DeliveryRow) -> DeliveryError:

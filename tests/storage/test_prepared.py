@@ -109,6 +109,7 @@ def test_a_wrong_statement_is_told_apart_from_a_database_that_cannot_work(postgr
 def test_after_a_connection_was_lost_the_next_transaction_has_a_new_one(postgres_database: Database) -> None:
     own = Prepared(lambda: select(func.pg_backend_pid()))
     end = Prepared(lambda: select(func.pg_terminate_backend(bindparam("pid"))))
+
     def cut_off() -> None:
         with postgres_database.write() as tx:
             pids.append(own.scalar(tx))

@@ -27,6 +27,7 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from storage.driver import is_read_only, translated
 from storage.schema import from_ms, setting
 from storage.session import TIME, Session, connect_args
 from storage.vault import Vault, WrongKey
@@ -38,9 +39,6 @@ CACHED_STATEMENTS = 512
 """Of each connection to SQLite: compiling one takes longer than carrying it out."""
 
 CANARY = "canary"
-
-READ_ONLY = "25006"
-"""SQLSTATE: the server is a standby, also one that was the primary when we connected."""
 
 WAITS_FOR_STANDBY = "SyncRepWaitForLSN"
 """PostgreSQL's function that gives up waiting for the synchronous standby; its warning has no code of its own, and its
@@ -58,11 +56,6 @@ class DatabaseBusy(Exception):
 
 class NotConfirmed(Exception):
     """The transaction is committed here, and perhaps not on the synchronous standby: a failover may lose it."""
-
-
-def is_read_only(error: BaseException | None) -> bool:
-    """Whether the driver says that the server is a standby: a new connection looks for the primary."""
-    return getattr(error, "sqlstate", None) == READ_ONLY
 
 
 def is_unavailable(error: Exception) -> bool:
@@ -124,7 +117,11 @@ def _sqlite_engine(url: str, *, begin: str, size: int) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        driver: Any = connection.connection.driver_connection
+        try:
+            driver.execute(begin)
+        except Exception as error:
+            raise translated(connection, begin, error) from error
 
     return engine
 

@@ -29,6 +29,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     or_,
     select,
     update,
@@ -39,6 +40,10 @@ from storage.database import Tx
 from storage.prepared import Prepared
 from storage.rows import insert_or_ignore, record
 from storage.schema import alert, attempt, batch, delivery, lane
+
+READY, MERGED = (literal_column(f"'{state}'", delivery.c.state.type) for state in ("ready", "merged"))
+"""Written into the SQL: an index over rows of one state is of use only when that is known before any value is. (With a
+bound value SQLite makes its plan anew at each execution, which takes many times as long as the rest.)"""
 
 AHEAD = 2
 """Messages of a smaller priority never wait because others of their lane have to (`calm_at`)."""
@@ -168,7 +173,7 @@ def _urgent(by: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
     """Whether an urgent message of the lane is due by then."""
     return exists().where(
         delivery.c.lane == lane.c.key,
-        delivery.c.state == "ready",
+        delivery.c.state == READY,
         delivery.c.priority <= URGENT,
         delivery.c.due_at <= by,
     )
@@ -178,7 +183,7 @@ def _opens(now: ColumnElement[datetime]) -> ColumnElement[datetime]:
     """When the lane may be worked on: now, or when its gate opens, or when what waits does not have to any more."""
     urgent = exists().where(
         delivery.c.lane == lane.c.key,
-        delivery.c.state == "ready",
+        delivery.c.state == READY,
         delivery.c.priority < lane.c.calm_for,
         delivery.c.due_at <= now,
     )
@@ -299,7 +304,7 @@ def _ready() -> Select[Any]:
         select(delivery)
         .where(
             delivery.c.lane == bindparam("lane_"),
-            delivery.c.state == "ready",
+            delivery.c.state == READY,
             delivery.c.due_at <= bindparam("now"),
             ~_behind_its_own(),
         )
@@ -316,7 +321,7 @@ def _behind_its_own() -> ColumnElement[bool]:
     earlier = delivery.alias("earlier")
     return exists().where(
         earlier.c.lane == delivery.c.lane,
-        earlier.c.state.in_(("ready", "merged")),
+        earlier.c.state.in_((READY, MERGED)),
         earlier.c.alert_id == delivery.c.alert_id,
         earlier.c.id < delivery.c.id,
     )
@@ -352,7 +357,7 @@ def _crowd(*, newest: bool) -> Select[Any]:
     # Window functions: a comparison of each with each takes seconds where a database has no statistics yet.
     line = (
         select(delivery, func.coalesce(before, 0).label("blocked"), urgency.label("urgency"), _turn())
-        .where(delivery.c.lane == key, delivery.c.state == "ready", delivery.c.kind == "alert")
+        .where(_waits_in(delivery, key), delivery.c.kind == "alert")
         .subquery()
     )
     own = (
@@ -387,8 +392,14 @@ def _being_told(key: Any) -> Select[Any]:
     return (
         select(merged_.c.alert_id)
         .join_from(digest, merged_, merged_.c.digest_id == digest.c.id)
-        .where(digest.c.lane == key, digest.c.state == "ready", digest.c.kind == "digest", merged_.c.state == "merged")
+        .where(_waits_in(digest, key), digest.c.kind == "digest", merged_.c.state == MERGED)
     )
+
+
+def _waits_in(rows: FromClause, key: Any) -> ColumnElement[bool]:
+    """Deliveries that wait in the lane. Every priority is above -1: saying so makes SQLite take the index of the lane and
+    not read everything that waits anywhere."""
+    return and_(rows.c.lane == key, rows.c.state == READY, rows.c.priority > -1)
 
 
 def _named(rows: FromClause, urgency: ColumnElement[int]) -> Select[Any]:
@@ -411,7 +422,7 @@ def _named(rows: FromClause, urgency: ColumnElement[int]) -> Select[Any]:
 
 def crowd_size(tx: Tx, key: str, since: datetime) -> tuple[int, int]:
     """How many cards of alerts wait in the lane, and how many of them came since then."""
-    own = (delivery.c.lane == key) & (delivery.c.state == "ready") & (delivery.c.kind == "alert")
+    own = (delivery.c.lane == key) & (delivery.c.state == READY) & (delivery.c.kind == "alert")
     new = func.count(case((delivery.c.created_at > since, 1)))
     count, fresh = tx.conn.execute(select(func.count(), new).select_from(delivery).where(own)).one()
     return int(count), int(fresh)
@@ -422,7 +433,7 @@ def merge(tx: Tx, digest: Mapping[str, Any], ids: Collection[int]) -> int:
     digest_id = int(tx.conn.execute(delivery.insert().values(**digest).returning(delivery.c.id)).scalar_one())
     tx.conn.execute(
         update(delivery)
-        .where(delivery.c.id.in_(ids), delivery.c.state == "ready")
+        .where(delivery.c.id.in_(ids), delivery.c.state == READY)
         .values(state="merged", digest_id=digest_id)
     )
     return digest_id
@@ -430,7 +441,7 @@ def merge(tx: Tx, digest: Mapping[str, Any], ids: Collection[int]) -> int:
 
 def merged(tx: Tx, digest_id: int) -> list[Waiting]:
     """What the digest names while it is not settled."""
-    own = (delivery.c.digest_id == digest_id) & (delivery.c.state == "merged")
+    own = (delivery.c.digest_id == digest_id) & (delivery.c.state == MERGED)
     query = _named(delivery, delivery.c.priority).where(own)
     return [Waiting(*row) for row in tx.conn.execute(query.order_by(delivery.c.priority, delivery.c.id))]
 
@@ -448,7 +459,7 @@ def hurry(tx: Tx, alert_id: int, priority: int, now: datetime) -> None:
         .where(
             delivery.c.alert_id == alert_id,
             delivery.c.kind == "alert",
-            delivery.c.state == "ready",
+            delivery.c.state == READY,
             delivery.c.priority > priority,
         )
         .values(
@@ -605,7 +616,7 @@ def _due_next(*, calmed: bool) -> Select[Any]:
     key: BindParameter[str] = bindparam("lane_")
     line = (
         select(delivery.c.alert_id, delivery.c.priority, delivery.c.due_at, _turn())
-        .where(delivery.c.lane == key, delivery.c.state == "ready")
+        .where(_waits_in(delivery, key))
         .subquery()
     )
     moment: ColumnElement[Any] = line.c.due_at
@@ -624,7 +635,7 @@ def leased(tx: Tx) -> int:
 
 def forgotten(tx: Tx, now: datetime) -> list[str]:
     """Lanes with messages whose wake-up was lost in a crash, to be woken."""
-    waiting = select(delivery.c.lane).where(delivery.c.state == "ready", ~_behind_its_own()).distinct()
+    waiting = select(delivery.c.lane).where(delivery.c.state == READY, ~_behind_its_own()).distinct()
     # In order is a lane that somebody works on, or that will be looked at as soon as the message and its gate allow.
     in_order = exists().where(
         lane.c.key == delivery.c.lane,
@@ -652,7 +663,7 @@ def free_all(tx: Tx, now: datetime) -> None:
 def clock_went_back(tx: Tx, now: datetime, patience: timedelta) -> None:
     """After the clock was set back: nothing waits longer than it would have."""
     late = now + patience
-    tx.conn.execute(update(delivery).where(delivery.c.state == "ready", delivery.c.due_at > late).values(due_at=late))
+    tx.conn.execute(update(delivery).where(delivery.c.state == READY, delivery.c.due_at > late).values(due_at=late))
     tx.conn.execute(
         update(lane)
         .where(lane.c.owner.is_(None), lane.c.next_at.is_not(None))
@@ -748,14 +759,14 @@ def cancel_for_method(tx: Tx, method_id: int, kind: str, now: datetime) -> None:
     """Messages of this kind that still wait for the method are not sent any more."""
     tx.conn.execute(
         update(delivery)
-        .where(delivery.c.method_id == method_id, delivery.c.kind == kind, delivery.c.state == "ready")
+        .where(delivery.c.method_id == method_id, delivery.c.kind == kind, delivery.c.state == READY)
         .values(state="cancelled", done_at=now, payload=None)
     )
 
 
 def waiting(tx: Tx) -> int:
     """How many messages are not sent yet; of a digest those that it names."""
-    owed = delivery.c.state.in_(("ready", "merged")) & (delivery.c.kind != "digest")
+    owed = delivery.c.state.in_((READY, MERGED)) & (delivery.c.kind != "digest")
     return int(tx.conn.execute(select(func.count()).where(owed)).scalar_one())
 
 
@@ -799,7 +810,7 @@ def overdue_batches(tx: Tx, before: datetime) -> list[int]:
 
 def purge(tx: Tx, answers_before: datetime, others_before: datetime) -> int:
     """Removes settled deliveries nobody asks for any more; how many. Dead letters stay as long as the others."""
-    settled = delivery.c.state.not_in(("ready", "merged"))
+    settled = delivery.c.state.not_in((READY, MERGED))
     old = or_(
         and_(delivery.c.kind == "answer", delivery.c.done_at < answers_before), delivery.c.done_at < others_before
     )

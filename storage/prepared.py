@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy import Dialect, Executable
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from storage.database import Tx, is_read_only
+from storage.database import Tx
+from storage.driver import translated
 
 Processor = Callable[[Any], Any] | None
 
@@ -165,7 +165,7 @@ class Prepared:
             cursor = driver.cursor()
             cursor.executemany(form.sql, [form.filled(row) for row in rows])
         except Exception as error:
-            raise _told(tx, form, error) from error
+            raise translated(tx.conn, form.sql, error) from error
         return int(cursor.rowcount)
 
     def _executed(self, tx: Tx, values: dict[str, Any]) -> tuple[_Compiled, Any]:
@@ -177,7 +177,7 @@ class Prepared:
         try:
             return compiled, driver.execute(form.sql, form.filled(values))
         except Exception as error:
-            raise _told(tx, form, error) from error
+            raise translated(tx.conn, form.sql, error) from error
 
     def _of(self, tx: Tx) -> _Compiled:
         dialect = tx.conn.dialect
@@ -185,19 +185,3 @@ class Prepared:
         if compiled is None:
             compiled = self._compiled[dialect.name] = _Compiled(self._build(), dialect, self._columns)
         return compiled
-
-
-def _told(tx: Tx, form: _Form, error: Exception) -> Exception:
-    """The error as SQLAlchemy tells it, without the values; a connection that is of no use any more is given up."""
-    dialect = tx.conn.dialect
-    dbapi: Any = dialect.dbapi
-    if not isinstance(error, dbapi.Error):
-        return error
-    driver: Any = tx.conn.connection.driver_connection
-    gone = is_read_only(error) or dialect.is_disconnect(error, driver, None)
-    told: Any = DBAPIError.instance(
-        form.sql, None, error, dbapi.Error, hide_parameters=True, connection_invalidated=gone, dialect=dialect
-    )
-    if gone:
-        tx.conn.invalidate(error)
-    return cast("Exception", told)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -50,4 +49,4 @@ class Vault:
     def digests(self, purpose: str, text: str) -> tuple[str, ...]:
         """The keyed hash under each key, for finding what was stored before a key was rotated."""
         message = f"{purpose}\0{text}".encode("utf-8", "surrogatepass")
-        return tuple(hmac.new(key, message, hashlib.sha256).hexdigest() for key in self._digest_keys)
+        return tuple(hmac.digest(key, message, "sha256").hex() for key in self._digest_keys)

@@ -634,3 +634,28 @@ def test_leases_are_renewed_by_who_has_them_only(database: Database) -> None:
         deliveries.renew(tx, ["sms:a", "sms:b", "sms:c"], "me", NOW + 2 * LEASE)
         ends = {row.owner: row.next_at for row in tx.conn.execute(select(lane.c.owner, lane.c.next_at))}
     assert ends == {None: None, "me": NOW + 2 * LEASE, "other": NOW + LEASE}
+
+
+def steps_of_a_visit(database: Database, held: LaneRow) -> int:
+    """How many thousand steps of SQLite's machine it takes to look at what waits in the lane, and to give it back."""
+    steps: list[int] = []
+    with database.write() as tx:
+        driver: Any = tx.conn.connection.driver_connection
+        driver.set_progress_handler(lambda: steps.append(1), 1000)
+        (row,) = deliveries.ready(tx, held.key, NOW, 1)
+        deliveries.crowd(tx, row, NOW, 10)
+        deliveries.release(tx, held.key, held.token, NOW, open_at=None, fails=0, sent=[])
+        driver.set_progress_handler(None, 1000)
+    return len(steps)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_waits_elsewhere_makes_no_visit_longer(database: Database) -> None:
+    with database.write() as tx:
+        for number in range(500):
+            owe(tx, f"sms:{number % 50}", kind="alert")
+        owe(tx, "sms:mine")
+        deliveries.wake(tx, ["sms:mine"], NOW)
+    held = claim(database)
+    assert held is not None
+    assert steps_of_a_visit(database, held) <= 1

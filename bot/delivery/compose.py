@@ -25,7 +25,7 @@ from handlers.model import Alert
 from handlers.outbox import CHAT, VOICE, key_of
 from handlers.outcomes import OVER
 from handlers.templates import Occasion, TemplateFailed, applied, part_of
-from handlers.texts import LANGUAGES, Language, _
+from handlers.texts import LANGUAGES, Language, Say, _, render
 from handlers.times import zone_named
 from handlers.verification import known_language
 from storage import alerts, contacts, deliveries, identities, people, receipts, templates
@@ -349,8 +349,15 @@ class Sender:
 
         They are the same in every try of the delivery.
         """
-        take = () if acked else (Button(_("Acknowledge"), examples.ack(number), anyone=True, nonce=f"{key_of(row)}-a"),)
-        over = Button(_("Resolve"), examples.resolve(number), anyone=True, nonce=f"{key_of(row)}-r")
-        quiet = Button(_("Silence 2 h"), examples.silence(number), anyone=True, nonce=f"{key_of(row)}-s")
-        buttons = localize(Document("", buttons=(*take, over, quiet)), language).buttons
+        if not self.rules.pages:
+            return ()
+
+        def button(label: Say, says: Say, mark: str) -> Button:
+            return Button(
+                render(label, language), render(says, language), anyone=True, nonce=f"{key_of(row)}-{mark}"
+            )
+
+        take = () if acked else (button(_("Acknowledge"), examples.ack(number), "a"),)
+        over = button(_("Resolve"), examples.resolve(number), "r")
+        buttons = (*take, over, button(_("Silence 2 h"), examples.silence(number), "s"))
         return as_links(tx.vault, self.rules, buttons, "", links.of_method(method.id), row.created_at)

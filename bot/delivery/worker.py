@@ -15,7 +15,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -119,6 +119,7 @@ class Worker:
         self._me = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
         self._news = threading.Condition()
         self._woken = False
+        self._surely_due = False
         self._stopping = False
         self._stopped = threading.Event()
         self._pause_s = 0.0
@@ -127,6 +128,10 @@ class Worker:
 
     def wake(self) -> None:
         """Something is due; from any thread."""
+        self._surely_due = True
+        self._look_again()
+
+    def _look_again(self) -> None:
         with self._news:
             self._woken = True
             self._news.notify()
@@ -235,18 +240,27 @@ class Worker:
         mine = self._choices()
         held = self._lanes_held()
         now = self._clock()
+        if self._surely_due:
+            self._surely_due = False  # before the claim: what comes meanwhile is claimed after it
+            if self._hand_out(self._claimed_of({one.pick for one in mine}, held, now)):
+                return
         # A look first: it waits for nobody who writes, and mostly nothing is due.
         with self._database.read() as tx:
             moments = {one.pick: deliveries.next_due(tx, held, one.pick, full=one.full) for one in mine}
         due = {pick for pick, moment in moments.items() if moment is not None and moment <= now}
-        if due and (lanes := self._claimed_of(due, held, now)):
-            for lane in lanes:
-                self._claimed.put(lane)
-            self._pause_s = 0.0
+        if due and self._hand_out(self._claimed_of(due, held, now)):
             return
         soonest = min((moment for moment in moments.values() if moment is not None), default=None)
         if soonest is not None:
             self._pause_s = min(self._poll_s, max(SPIN_S, (soonest - self._clock()).total_seconds()))
+
+    def _hand_out(self, lanes: Sequence[LaneRow]) -> bool:
+        """Gives the lanes to the senders; False when there are none."""
+        for lane in lanes:
+            self._claimed.put(lane)
+        if lanes:
+            self._pause_s = 0.0
+        return bool(lanes)
 
     def _claimed_of(self, due: set[Pick], held: frozenset[str], now: datetime) -> list[LaneRow]:
         """Lanes of these kinds, claimed for the senders that are free."""
@@ -293,7 +307,7 @@ class Worker:
             self._guarded(visit.release)
             with self._holding:
                 self._held.pop(lane.key, None)
-            self.wake()
+            self._look_again()
 
 
 class Visit:

@@ -9,14 +9,15 @@ written to is used, also after it has changed.
 from __future__ import annotations
 
 import fcntl
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -30,10 +31,19 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from storage.driver import is_read_only, translated
 from storage.schema import from_ms, setting
 from storage.session import TIME, Session, connect_args
+from storage.turns import Together, Turns, TurnTimeout
 from storage.vault import Vault, WrongKey
+
+T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 5000
+
+TURN_TIMEOUT_S = 30.0
+"""How long a thread waits for the writer of SQLite."""
+
+MOST_TOGETHER = 100
+"""Small writes in one transaction."""
 
 CACHED_STATEMENTS = 512
 """Of each connection to SQLite: compiling one takes longer than carrying it out."""
@@ -62,7 +72,7 @@ def is_unavailable(error: Exception) -> bool:
     """Whether the error means that the database cannot work right now: gone, busy, full, or of no use after a failover."""
     if isinstance(error, DBAPIError) and is_read_only(error.orig):
         return True
-    return isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | NotConfirmed)
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | TurnTimeout | NotConfirmed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +181,9 @@ class Database:
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self._locks: list[Any] = []
         self._guard = threading.local()
+        self._hasty = False
+        self._turns = Turns(TURN_TIMEOUT_S)
+        self._together = Together(lambda: self.write(lasting=False), MOST_TOGETHER)
         if self.sqlite:
             if self.url.database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -188,11 +201,10 @@ class Database:
         hint     it only makes things faster: not lasting, and on PostgreSQL it gives up (with an error that
                  `is_unavailable`) where others hold a lock
         """
-        if getattr(self._guard, "writing", False):
-            raise RuntimeError("a write transaction is already open in this thread")
+        self._no_other()
         self._guard.writing = True
         try:
-            with self._writer.connect() as conn:
+            with self._turns.turn() if self.sqlite else nullcontext(), self._writer.connect() as conn:
                 conn.info.pop(UNCONFIRMED, None)  # of a commit that was not made here
                 with self._in_haste(conn) if self.sqlite and not lasting else nullcontext(), conn.begin():
                     if not self.sqlite and (hint or not lasting):
@@ -203,11 +215,38 @@ class Database:
         finally:
             self._guard.writing = False
 
+    def write_together(self, write: Callable[[Tx], T], *, lasting: bool = True) -> T:
+        """What `write` returns, committed: for small writes of many threads that say what became of something.
+
+        SQLite: in one transaction with what other threads write meanwhile, and not `lasting`: a crash of ours loses
+        nothing; when the machine fails, what was written since `make_lasting` or the last lasting commit may be unknown.
+        `write` is called again, in a transaction of its own, when the one with others failed. PostgreSQL: by itself, and
+        lasting if it is to be; there the server brings several commits to its disk together.
+        """
+        if self.sqlite:
+            self._no_other()
+            return self._together.run(write)
+        with self.write(lasting=lasting) as tx:
+            return write(tx)
+
+    def make_lasting(self) -> None:
+        """On SQLite: brings to the disk what was committed and not lasting. Nobody who writes waits for it."""
+        if self._hasty and self.url.database:
+            self._hasty = False  # before: what is committed meanwhile may be behind it
+            # Only the log: what was moved from it into the database file was brought to the disk before it was moved.
+            with Path(f"{self.url.database}-wal").open("rb") as log:
+                os.fdatasync(log.fileno())
+
+    def _no_other(self) -> None:
+        if getattr(self._guard, "writing", False):
+            raise RuntimeError("a write transaction is already open in this thread")
+
     @contextmanager
     def _in_haste(self, conn: Connection) -> Iterator[None]:
         """On SQLite: what is committed here is not brought to the disk, only to the operating system."""
         connection: Any = conn.connection.driver_connection
         connection.execute("PRAGMA synchronous=NORMAL")
+        self._hasty = True
         try:
             yield
         finally:

@@ -352,10 +352,10 @@ class Sender:
         if not self.rules.pages:
             return ()
 
+        key = key_of(row)
+
         def button(label: Say, says: Say, mark: str) -> Button:
-            return Button(
-                render(label, language), render(says, language), anyone=True, nonce=f"{key_of(row)}-{mark}"
-            )
+            return Button(render(label, language), render(says, language), anyone=True, nonce=f"{key}-{mark}")
 
         take = () if acked else (button(_("Acknowledge"), examples.ack(number), "a"),)
         over = button(_("Resolve"), examples.resolve(number), "r")

@@ -214,6 +214,7 @@ class Worker:
         self._last = now
         with self._database.write() as tx:  # by itself: whatever it meets, what is owed is looked after
             deliveries.wake(tx, due.run(tx, self._rules, now), now)
+        self._database.make_lasting()
 
     def _tidy(self) -> None:
         now = self._clock()
@@ -384,8 +385,10 @@ class Visit:
         return True
 
     def _settle_down(self, row: DeliveryRow) -> bool:
-        with self._database.write(lasting=False) as tx:
-            deliveries.settle(tx, row.id, due_at=self._settled_at, begun_at=row.begun_at)
+        self._database.write_together(
+            lambda tx: deliveries.settle(tx, row.id, due_at=self._settled_at, begun_at=row.begun_at),
+            lasting=False,
+        )
         return True
 
     def _close(self, row: DeliveryRow, until: datetime) -> bool:
@@ -397,10 +400,11 @@ class Visit:
     def _start(self, row: DeliveryRow, now: datetime) -> bool:
         """Reserves a slot for the message and sends it."""
         reserved = self._reserved(now)
-        with self._database.write(lasting=False) as tx:
-            if not deliveries.starting(tx, row.id, self._lane.key, self._lane.token, reserved, now, now + LEASE):
-                return False
-        return self._send(row, now)
+        key, token = self._lane.key, self._lane.token
+        held = self._database.write_together(
+            lambda tx: deliveries.starting(tx, row.id, key, token, reserved, now, now + LEASE), lasting=False
+        )
+        return held and self._send(row, now)
 
     def _reserved(self, now: datetime) -> list[int]:
         return kept([*self._window, to_ms(now)], self._budgets)
@@ -480,8 +484,9 @@ class Visit:
         if row.say is None and until - self._clock() > WORTH_SAYING:
             time = local(until, self._rules.zone)
             why = _("the limit of this address is reached; it goes on at {time}", time=time)
-            with self._database.write(lasting=False) as tx:
-                deliveries.settle(tx, row.id, say=to_json(why), begun_at=row.begun_at)
+            self._database.write_together(
+                lambda tx: deliveries.settle(tx, row.id, say=to_json(why), begun_at=row.begun_at), lasting=False
+            )
 
     def _send(self, row: DeliveryRow, now: datetime) -> bool:
         started = time.monotonic()
@@ -521,6 +526,7 @@ class Visit:
 
         def write(tx: Tx) -> None:
             nonlocal since
+            self._released = False  # whatever was written before this was taken back
             if row.kind == "digest":
                 since = [one.created_at for one in deliveries.merged(tx, row.id)]
             woken = outcomes.sent(tx, row, receipt, self._rules, now)
@@ -551,15 +557,18 @@ class Visit:
         A message whose end was never written is sent once more. Meanwhile the lane sends nothing, and when its lease has
         run out somebody else will have taken it.
         """
+
+        def once_more(tx: Tx) -> None:
+            # The commit that seemed to fail may have been one.
+            known = deliveries.by_id(tx, row.id)
+            if known is not None and known.state == "ready":
+                write(tx)
+
         end = time.monotonic() + LEASE.total_seconds()
         again = False
         while True:
             try:
-                with self._database.write() as tx:
-                    # The commit that seemed to fail may have been one.
-                    known = deliveries.by_id(tx, row.id) if again else row
-                    if known is not None and known.state == "ready":
-                        write(tx)
+                self._database.write_together(once_more if again else write)
                 return
             except Exception as error:
                 if not is_unavailable(error) or time.monotonic() >= end or not self._pause():
@@ -651,8 +660,7 @@ class Visit:
 
     def release(self) -> None:
         if not self._released:
-            with self._database.write(lasting=False) as tx:
-                self._give_back(tx)
+            self._database.write_together(self._give_back, lasting=False)
 
     def _give_back(self, tx: Tx, *, only_idle: bool = False) -> bool:
         return deliveries.release(

@@ -198,7 +198,7 @@ def cards(
             alert_status=status,
             alert_severity=severity,
             method_id=target.method.id,
-            contact_name=target.contact_name,
+            contact_name=target.method.contact_name,
             group_name=group_name,
             masked=target.method.masked,
             due_at=now,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from handlers.document import Document, localize, to_json
 from handlers.texts import Language
@@ -38,12 +38,22 @@ CHAT_LANES = ("chat", "person")
 """How the lanes of such deliveries begin; what follows is the id of the conversation or person."""
 
 
-def lane_of(method: MethodRow) -> str:
+class Addressed(Protocol):
+    """A method, or as much of it as names its lane."""
+
+    @property
+    def channel(self) -> str: ...
+
+    @property
+    def address_key(self) -> str: ...
+
+
+def lane_of(method: Addressed) -> str:
     """The lane of a method: one per robot, number or mailbox, whoever's contact it belongs to."""
     return f"{method.channel}:{method.address_key}"
 
 
-def lane_for(method: MethodRow, kind: str) -> str:
+def lane_for(method: Addressed, kind: str) -> str:
     """The lane of a message of this kind: codes by phone and mail have one of their own, so that nothing delays them.
 
     They have their own limits too (see `handlers.verification`); a robot's limit counts every message, codes as well.
@@ -51,7 +61,7 @@ def lane_for(method: MethodRow, kind: str) -> str:
     return f"{lane_of(method)}:code" if kind == "code" and method.channel in ("sms", "email") else lane_of(method)
 
 
-def call_lane(method: MethodRow) -> str:
+def call_lane(method: Addressed) -> str:
     """The lane of the calls to a phone: they have limits of their own."""
     return f"{VOICE}:{method.address_key}"
 

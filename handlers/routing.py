@@ -8,18 +8,15 @@ from handlers.outbox import lane_of
 from storage import contacts, groups
 from storage.contacts import MethodRow
 from storage.database import Tx
+from storage.groups import WayRow
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """One method that gets the alert. A robot shared by several contacts is one target."""
 
-    method: MethodRow
-    contact_name: str
-
-    @property
-    def lane(self) -> str:
-        return lane_of(self.method)
+    method: WayRow
+    lane: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +41,7 @@ def targets(tx: Tx, group_id: int | None) -> list[Target]:
     if group_id is None:
         return []
     found: dict[str, Target] = {}
-    everyone = [(method, member.name) for member in members(tx, group_id) for method in member.methods]
-    for method, name in sorted(everyone, key=lambda pair: pair[0].id):
-        if method.state == "active":
-            target = Target(method, name)
-            found.setdefault(target.lane, target)
+    for method in groups.ways(tx, group_id):
+        lane = lane_of(method)
+        found.setdefault(lane, Target(method, lane))
     return list(found.values())

@@ -12,7 +12,7 @@ from storage.contacts import ContactRow
 from storage.database import Tx
 from storage.prepared import Prepared
 from storage.rows import insert_or_ignore, record
-from storage.schema import contact, contact_group, member, source
+from storage.schema import contact, contact_group, member, method, source
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,33 @@ _MEMBERS = Prepared(
 def members(tx: Tx, group_id: int) -> list[ContactRow]:
     """The group's contacts by name."""
     return [record(ContactRow, row) for row in _MEMBERS.all(tx, group=group_id)]
+
+
+@dataclass(frozen=True, slots=True)
+class WayRow:
+    """An active method of one of the group's contacts, without its address: what is owed to it needs none."""
+
+    id: int
+    channel: str
+    masked: str
+    address_key: str
+    contact_name: str
+
+
+_WAYS = Prepared(
+    lambda: (
+        select(method.c.id, method.c.channel, method.c.masked, method.c.address_key, contact.c.name)
+        .join(contact, contact.c.id == method.c.contact_id)
+        .join(member, member.c.contact_id == contact.c.id)
+        .where(member.c.group_id == bindparam("group"), method.c.state == "active")
+        .order_by(method.c.id)
+    )
+)
+
+
+def ways(tx: Tx, group_id: int) -> list[WayRow]:
+    """Every active method of the group's contacts, oldest first."""
+    return [WayRow(*row) for row in _WAYS.all(tx, group=group_id)]
 
 
 def add_members(tx: Tx, group_id: int, contact_ids: Sequence[int]) -> int:

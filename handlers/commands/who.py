@@ -18,7 +18,7 @@ from handlers.context import Context
 from handlers.document import Paragraph, Table
 from handlers.errors import CommandError
 from handlers.matchers import Matcher, Subject
-from handlers.routing import Member, Target, members
+from handlers.routing import Member, members
 from handlers.texts import Say, _, from_json, n_
 from handlers.times import lasting, local
 from storage import backlog, groups, silences, sources
@@ -150,7 +150,7 @@ def _ways(ctx: Context, group_id: int, group: str, severity: str, silence: Silen
 def _lanes(ctx: Context, method: MethodRow, severity: str) -> list[str]:
     """Where an alert goes through this method: phones are called as well for what is critical."""
     called = method.channel == PHONE and severity == "critical" and outbox.VOICE not in ctx.rules.missing
-    return [Target(method, "").lane, *([outbox.call_lane(method)] if called else [])]
+    return [outbox.lane_of(method), *([outbox.call_lane(method)] if called else [])]
 
 
 def _of_member(

@@ -11,20 +11,21 @@ import asyncio
 import gc
 import logging
 import os
-import re
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from bot.web.connection import MOST_CONNECTIONS, Connection
+from bot.web.front import Front
 
 log = logging.getLogger(__name__)
 
@@ -33,24 +34,6 @@ GRACE_S = 9.0
 
 SERVICE_SHARE_S = 4.0
 """The part of the grace kept for stopping the service's own threads, however long the requests take."""
-
-MOST_CONNECTIONS = 2000
-
-MOST_HEAD_BYTES = 64 * 1024
-"""Of the head of a request, behind its first piece."""
-
-TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-
-UPGRADE = re.compile(rb"(\n)upgrade(?=[ \t]*:)", re.IGNORECASE)
-
-REQUEST_S = 60.0
-"""From the first byte of a request to its last, at most."""
-
-SILENT_S = 120.0
-"""A connection on which nothing came for so long, and nothing is being answered, is closed."""
-
-FRESH_S = 0.25
-"""At the end: how long a request is waited for on a connection that was opened just now."""
 
 SWITCH_S = 0.0005
 """A thread that computes lets the others go on after so long; the loop that answers requests is one of them."""
@@ -147,85 +130,16 @@ def _signals(stop: _Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class Connection(HttpToolsProtocol):
-    """One connection of a client, and when something came on it."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.opened_at = self.heard_at = self.began_at = time.monotonic()
-        self.head_bytes = 0
-        if len(self.connections) >= MOST_CONNECTIONS:
-            _make_room(self.connections)
-        super().connection_made(transport)  # type: ignore[arg-type]
-
-    def data_received(self, data: bytes) -> None:
-        self.heard_at = time.monotonic()
-        arriving = self.arriving
-        if not self.in_flight:
-            if not arriving:
-                self.began_at, self.head_bytes = self.heard_at, 0
-            if b"pgrade" in data or b"PGRADE" in data:
-                head, end, rest = data.partition(b"\r\n\r\n")
-                # httptools would take what follows for another protocol, and drop it.
-                data = UPGRADE.sub(rb"\1X-Upgrade", head) + end + rest
-        super().data_received(data)
-        if arriving and self.arriving:
-            self.head_bytes += len(data)
-            if self.head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-                self.transport.write(TOO_LARGE)
-                self.transport.close()
-
-    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio looks at what it returns
-        """A client that has said all it has to say still wants its answer."""
-        if self.in_flight and not self.cycle.more_body:
-            self.cycle.keep_alive = False
-            return True
-        return False
-
-    @property
-    def arriving(self) -> bool:
-        """The head of a request has begun, and not ended."""
-        return self.scope is not None and "method" not in self.scope
-
-    @property
-    def in_flight(self) -> bool:
-        """The head of a request is here, and its answer is not complete."""
-        return self.cycle is not None and not self.cycle.response_complete
-
-    @property
-    def waiting(self) -> bool:
-        """It is the client who is waited for."""
-        return not self.in_flight or self.cycle.more_body
-
-    def close_if_late(self, now: float) -> None:
-        """Closes it when its client takes too long."""
-        begun = self.arriving or self.in_flight
-        if self.waiting and (now - self.heard_at > SILENT_S or (begun and now - self.began_at > REQUEST_S)):
-            self.transport.close()
-
-    def finish(self) -> None:
-        """Closes it as soon as what was begun is answered; more than once."""
-        fresh = self.cycle is None and time.monotonic() - self.opened_at < FRESH_S
-        if self.in_flight or not (self.arriving or fresh):
-            self.shutdown()
-
-
-def _make_room(connections: Iterable[Any]) -> None:
-    """Closes the connection whose client has been silent longest: whoever holds many and says nothing blocks nobody."""
-    silent = [one for one in connections if isinstance(one, Connection) and one.waiting]
-    if silent:
-        min(silent, key=lambda one: one.heard_at).transport.close()
-
-
 class Server(uvicorn.Server):
-    """Serves an ASGI application on a bound socket until `stop`, in whatever thread `serve_on` is called in."""
+    """Serves on a bound socket until `stop`, in whatever thread `serve_on` is called in."""
 
     def __init__(
-        self, app: Any, *, stopping: Callable[[], None] = lambda: None, left_s: Callable[[], float] = lambda: 5.0
+        self, front: Front, *, stopping: Callable[[], None] = lambda: None, left_s: Callable[[], float] = lambda: 5.0
     ) -> None:
         """`stopping` is called when it begins to stop; `left_s` gives the seconds that are left for answering then."""
         super().__init__(
             uvicorn.Config(
-                app,
+                front,
                 http=Connection,
                 ws="none",
                 lifespan="off",
@@ -235,7 +149,6 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 headers=[("server", "Callboard")],
-                timeout_keep_alive=75,
             )
         )
         self._stopping = stopping
@@ -286,10 +199,10 @@ class Server(uvicorn.Server):
             await asyncio.sleep(0.01)
 
 
-def serve(app: Any, service: Part, sock: socket.socket, *, public_url: str = "") -> int:
-    """Runs the service and its ASGI application on the bound socket until a signal; the exit code of the process."""
+def serve(front: Front, service: Part, sock: socket.socket, *, public_url: str = "") -> int:
+    """Runs the service and its web side on the bound socket until a signal; the exit code of the process."""
     stop = _Stop()
-    server = Server(app, stopping=stop.watch, left_s=lambda: stop.left_s() - SERVICE_SHARE_S)
+    server = Server(front, stopping=stop.watch, left_s=lambda: stop.left_s() - SERVICE_SHARE_S)
     stop.wake = server.stop
     sys.setswitchinterval(SWITCH_S)
     with _signals(stop):

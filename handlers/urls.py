@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 URL_MAX_CHARS = 2000
 
+_UNSAFE = re.compile(r"""[\x00-\x20\x7f<>"'`\\^{}|]""")
 _HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 
 
@@ -16,9 +17,9 @@ def safe_url(url: str) -> str | None:
 
     A host that is not in ASCII is written as registrars do: people see that `xn--…` is not the name it looks like.
     """
-    if len(url) > URL_MAX_CHARS or any(ch <= " " or ch == "\x7f" or ch in "<>\"'`\\^{}|" for ch in url):
+    if len(url) > URL_MAX_CHARS or _UNSAFE.search(url):
         return None
-    if any(ch > "\x7f" and unicodedata.category(ch)[0] in "CZ" for ch in url):
+    if not url.isascii() and any(ch > "\x7f" and unicodedata.category(ch)[0] in "CZ" for ch in url):
         return None
     try:
         parts = urlsplit(url)

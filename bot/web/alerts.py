@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from functools import partial
 
 from flask import Blueprint, Response, jsonify, request
 
 from bot.bodies import Bodies
-from bot.intake import PATIENCE_S, Intake, NotStored, OtherMapping, Overloaded, UnknownSource
+from bot.intake import PATIENCE_S, Intake, Job, NotStored, OtherMapping, Overloaded, UnknownSource
 from bot.metrics import Metrics
-from bot.web.front import Answer
+from bot.web.front import QUICK_BYTES, Answer, Tell
 from handlers import mapping
 from handlers.errors import PayloadError
 from handlers.model import Alert
@@ -23,15 +24,14 @@ from handlers.sources.contract import Body
 from handlers.texts import render
 from storage.sources import SourceRow
 
+log = logging.getLogger(__name__)
+
 MAX_BYTES = 1024 * 1024
 RETRY_AFTER_S = 2
 
 ROUTE = "/alerts/<kind>/<token>"
 
 HEADERS = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
-
-QUICK_BYTES = 64 * 1024
-"""A larger report is read in a thread: meanwhile no other request could be."""
 
 
 def refusal(status: int, error: str, **more: object) -> Response:
@@ -104,71 +104,61 @@ def _refused(error: Exception) -> tuple[int, str, dict[str, str]]:
             return 503, "The alerts could not be stored; send them again.", {"Retry-After": str(RETRY_AFTER_S)}
 
 
+class Sender:
+    """Who waits for a report to be stored, and is told in the loop."""
+
+    __slots__ = ("job", "tell", "until")
+
+    def __init__(self, tell: Tell, until: float) -> None:
+        self.tell = tell
+        self.until = until
+        self.job: Job
+
+
 class QuickAlerts:
     """The same route for reports that need no thread: small ones, of a source that is kept in mind.
 
-    What is wrong with a report before it is handed over is left to the route, which says what.
+    What is wrong with a report before it is handed over is left to the route, which says what. Only for one loop.
     """
 
     def __init__(self, intake: Intake, metrics: Metrics, clock: Callable[[], datetime]) -> None:
         self._intake = intake
         self._clock = clock
         self._metrics = metrics
-        self._taken = metrics.http_requests.labels(ROUTE, "200")
-        self._bell = _Bell()
+        self._answered = metrics.http_requests.labels(ROUTE, "200")
+        self._waiting: dict[Sender, None] = {}  # in the order in which they came
+        self._looking = False
+        self._settled: deque[Sender] = deque()
+        self._rung = False
 
-    async def answer(self, method: str, path: str, content_type: str, body: bytes) -> Answer | None:
+    def take(self, method: str, path: str, content_type: str, body: bytes, tell: Tell) -> bool:
         parts = path.split("/")
         if method != "POST" or len(parts) != 4 or parts[1] != "alerts" or len(body) > QUICK_BYTES:
-            return None
+            return False
         _root, _alerts, kind, token = parts
         source = self._intake.in_mind(token)
         if source is None or source.kind != kind or kind not in SOURCES or source.mapping:
-            return None
+            return False
         try:
             report = SOURCES[kind].parse(Body(body, content_type), self._clock())
         except Exception:  # whatever it is, the route meets it too
-            return None
+            return False
         loop = asyncio.get_running_loop()
-        settled: asyncio.Future[None] = loop.create_future()
+        one = Sender(tell, loop.time() + PATIENCE_S)
         try:
-            job = self._intake.hand_over(source, token, report, lambda: self._bell.ring(loop, settled))
-            late = loop.call_later(PATIENCE_S, _give_up, settled)
-            try:
-                await settled
-            finally:
-                late.cancel()
-            ids = self._intake.taken(job)
-        except OtherMapping:
-            return None
-        except (Overloaded, NotStored, UnknownSource) as error:
-            status, sentence, headers = _refused(error)
-            self._metrics.http_requests.labels(ROUTE, str(status)).inc()
-            return _said(status, {"error": sentence}, headers)
-        self._taken.inc()
-        return _said(200, {"accepted": len(ids), "alerts": ids})
+            one.job = self._intake.hand_over(source, token, report, partial(self._ring, loop, one))
+        except (Overloaded, NotStored) as error:
+            loop.call_soon(tell, self._refusal(error))
+            return True
+        self._waiting[one] = None
+        if not self._looking:
+            self._looking = True
+            loop.call_at(one.until, self._look, loop)
+        return True
 
-
-def _give_up(settled: asyncio.Future[None]) -> None:
-    if not settled.done():
-        settled.set_exception(NotStored())
-
-
-def _said(status: int, said: dict[str, Any], headers: dict[str, str] | None = None) -> Answer:
-    body = json.dumps(said).encode() + b"\n"
-    more = [(name.encode(), value.encode()) for name, value in headers.items()] if headers else ()
-    return Answer(status, [*HEADERS, (b"content-length", b"%d" % len(body)), *more], body)
-
-
-class _Bell:
-    """Tells a loop, from another thread, that futures of it are settled: once for all that were since it looked."""
-
-    def __init__(self) -> None:
-        self._settled: deque[asyncio.Future[None]] = deque()
-        self._rung = False
-
-    def ring(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-        self._settled.append(future)
+    def _ring(self, loop: asyncio.AbstractEventLoop, one: Sender) -> None:
+        """From any thread: the sender's job is settled. Wakes the loop once for all that were since it looked."""
+        self._settled.append(one)
         if not self._rung:
             self._rung = True
             try:
@@ -178,7 +168,55 @@ class _Bell:
 
     def _hear(self) -> None:
         self._rung = False  # before looking: what settles from now on rings again
+        answers: list[tuple[Sender, Answer | None]] = []
+        stored = 0
         while self._settled:
-            future = self._settled.popleft()
-            if not future.done():
-                future.set_result(None)
+            one = self._settled.popleft()
+            if one not in self._waiting:
+                continue
+            del self._waiting[one]
+            try:
+                ids = self._intake.taken(one.job)
+            except OtherMapping:
+                answers.append((one, None))
+            except (NotStored, UnknownSource) as error:
+                answers.append((one, self._refusal(error)))
+            else:
+                stored += 1
+                answers.append((one, _accepted(ids)))
+        self._answered.inc(stored)
+        for one, answer in answers:
+            _told(one, answer)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answers those that have waited too long. One look for many: a timer for each would cost more than its use."""
+        for one in list(self._waiting):
+            if one.until > loop.time():
+                loop.call_at(one.until, self._look, loop)
+                return
+            del self._waiting[one]
+            _told(one, self._refusal(NotStored()))
+        self._looking = False
+
+    def _refusal(self, error: Exception) -> Answer:
+        status, sentence, headers = _refused(error)
+        self._metrics.http_requests.labels(ROUTE, str(status)).inc()
+        return _said(status, json.dumps({"error": sentence}), headers)
+
+
+def _told(one: Sender, answer: Answer | None) -> None:
+    """What is wrong with one sender's connection must not cost the others their answers."""
+    try:
+        one.tell(answer)
+    except Exception:
+        log.exception("an answer could not be given")
+
+
+def _accepted(ids: Sequence[int]) -> Answer:
+    return _said(200, f'{{"accepted": {len(ids)}, "alerts": {list(ids)}}}')
+
+
+def _said(status: int, text: str, headers: Mapping[str, str] | None = None) -> Answer:
+    body = text.encode() + b"\n"
+    more = [(name.encode(), value.encode()) for name, value in headers.items()] if headers else ()
+    return Answer(status, [*HEADERS, (b"content-length", b"%d" % len(body)), *more], body)

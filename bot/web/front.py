@@ -12,9 +12,10 @@ import logging
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import partial
 from io import BytesIO
 from queue import SimpleQueue
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote_to_bytes
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,9 @@ THREADS = 32
 MOST_BYTES = 2 * 1024 * 1024
 """Of a body. Above the routes' own limit, so that it is they who answer 413 in their own form."""
 
+QUICK_BYTES = 64 * 1024
+"""Of the body of a request that is answered in the loop; uvicorn stops reading beyond as many."""
+
 MOST_HELD_BYTES = 256 * 1024 * 1024
 """Of all bodies that are arriving at the same time."""
 
@@ -33,6 +37,7 @@ MOST_OPEN = 1000
 
 RETRY_AFTER_S = 2
 
+Given = TypeVar("Given")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -45,11 +50,17 @@ class Answer(NamedTuple):
     body: bytes
 
 
+Tell = Callable[[Answer | None], None]
+
+
 class Quick(Protocol):
     """What may answer a request in the server's loop; it never waits there for anything but the loop."""
 
-    async def answer(self, method: str, path: str, content_type: str, body: bytes) -> Answer | None:
-        """The answer, or None: somebody else is to answer it."""
+    def take(self, method: str, path: str, content_type: str, body: bytes, tell: Tell) -> bool:
+        """Whether it does: then it calls `tell` in the loop, once and later, with the answer.
+
+        Or with None: somebody else is to answer it after all.
+        """
         ...
 
 
@@ -64,16 +75,42 @@ class Front:
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._serve(scope, receive, send, self._quick)
+
+    async def thoroughly(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same for a request that `take` did not take, or gave back."""
+        await self._serve(scope, receive, send, ())
+
+    def admits(self, length: int) -> bool:
+        """Counts a request with so long a body in, if it is one for `take` and there is room."""
+        if length > QUICK_BYTES or self._open >= MOST_OPEN or self._held + length > MOST_HELD_BYTES:
+            return False
+        self._open += 1
+        self._held += length
+        return True
+
+    def arrived(self, length: int) -> None:
+        """The body is here, or will not come."""
+        self._held -= length
+
+    def left(self) -> None:
+        """The request is answered, or not a matter of `take` any more."""
+        self._open -= 1
+
+    def take(self, method: str, path: str, content_type: str, body: bytes, tell: Tell) -> bool:
+        """As `Quick.take`."""
+        return any(quick.take(method, path, content_type, body, tell) for quick in self._quick)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, by: Iterable[Quick]) -> None:
         self._open += 1
         try:
-            answer = await self._answer(scope, receive)
+            answer = await self._answer(scope, receive, by)
         finally:
             self._open -= 1
         if answer is not None:
-            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": answer.body})
+            await said(answer)(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer | None:
+    async def _answer(self, scope: Scope, receive: Receive, by: Iterable[Quick]) -> Answer | None:
         """None: the client went away."""
         if self._open > MOST_OPEN:
             return _plain(503, "Too many requests at once; try again in a moment.")
@@ -83,10 +120,13 @@ class Front:
             return _plain(refused.status, refused.sentence)
         if body is None:
             return None
-        for quick in self._quick:
-            answer = await quick.answer(scope["method"], scope["path"], _header(scope, b"content-type"), body)
-            if answer is not None:
-                return answer
+        for quick in by:
+            told: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+            content_type = _header(scope, b"content-type")
+            if quick.take(scope["method"], scope["path"], content_type, body, partial(_settle, told)):
+                answer = await told
+                if answer is not None:
+                    return answer
         try:
             return await self._threads.run(lambda: _called(self._app, scope, body))
         except Exception:
@@ -117,6 +157,16 @@ class Front:
         finally:
             self._held -= size
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def said(answer: Answer) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """The ASGI application that gives this answer."""
+
+    async def say(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    return say
 
 
 class _Refused(Exception):
@@ -223,7 +273,7 @@ class Threads:
             self._idle.release()
 
 
-def _settle(future: asyncio.Future[Answer], result: Answer | Exception) -> None:
+def _settle(future: asyncio.Future[Given], result: Given | Exception) -> None:
     if future.cancelled():
         return
     if isinstance(result, Exception):

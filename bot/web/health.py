@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -11,7 +12,7 @@ from concurrent.futures import Future
 from flask import Blueprint, Response, jsonify
 
 from bot.metrics import CONTENT_TYPE, Heartbeats, Metrics
-from bot.web.front import Answer
+from bot.web.front import Answer, Tell
 from storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -35,12 +36,14 @@ class QuickHealth:
     def __init__(self, heartbeats: Heartbeats) -> None:
         self._heartbeats = heartbeats
 
-    async def answer(self, method: str, path: str, content_type: str, body: bytes) -> Answer | None:  # noqa: ARG002
+    def take(self, method: str, path: str, content_type: str, body: bytes, tell: Tell) -> bool:  # noqa: ARG002
         if method != "GET" or path != "/healthz":
-            return None
+            return False
         status, said = _alive(self._heartbeats)
         text = json.dumps(said).encode() + b"\n"
-        return Answer(status, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))], text)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
+        asyncio.get_running_loop().call_soon(tell, Answer(status, headers, text))
+        return True
 
 
 class Probe:

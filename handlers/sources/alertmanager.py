@@ -20,6 +20,8 @@ from handlers.urls import safe_url
 
 NAME = "alertmanager"
 
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+
 
 def parse(body: Body, now: datetime) -> list[Alert]:
     """The alerts of one notification; an empty list when it has none."""
@@ -38,7 +40,7 @@ def _with_silence(alert: Alert, external_url: str) -> Alert:
 
 def silence_url(external_url: str, labels: Mapping[str, str]) -> str:
     """The page of Alertmanager's own interface that silences exactly these labels."""
-    matchers = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(labels.items()))
+    matchers = ", ".join(f"{name}={_quoted(value)}" for name, value in sorted(labels.items()))
     return f"{external_url.rstrip('/')}/#/silences/new?filter={quote('{' + matchers + '}', safe='')}"
 
 

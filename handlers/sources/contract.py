@@ -68,7 +68,7 @@ def severity_of(word: str) -> Severity:
     return SEVERITY_WORDS.get(word.strip().casefold(), "warning")
 
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=dict)
+_QUOTED = json.JSONEncoder().encode
 
 
 def fingerprint(source: str, *identity: str | Mapping[str, str]) -> str:
@@ -76,8 +76,13 @@ def fingerprint(source: str, *identity: str | Mapping[str, str]) -> str:
 
     The number is the version of the recipe: raise it when the parts change, and old alerts simply close by themselves.
     """
-    canonical = _CANONICAL.encode(identity)
-    return f"{source}:1:{hashlib.sha256(canonical.encode()).hexdigest()}"
+    canonical = ",".join([_QUOTED(part) if isinstance(part, str) else _sorted(part) for part in identity])
+    return f"{source}:1:{hashlib.sha256(f'[{canonical}]'.encode()).hexdigest()}"
+
+
+def _sorted(labels: Mapping[str, str]) -> str:
+    """As JSON, without blanks. By hand: texts alone are quick to encode, and it is done for every alert."""
+    return "{" + ",".join([f"{_QUOTED(name)}:{_QUOTED(value)}" for name, value in sorted(labels.items())]) + "}"
 
 
 def one_line(text: str) -> str:
@@ -87,6 +92,8 @@ def one_line(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Nothing a person could see: empty, blanks, zero-width and control characters."""
+    if text[:1].isalnum():
+        return False
     return not any(ch.isprintable() and not ch.isspace() for ch in text)
 
 
@@ -97,14 +104,24 @@ def cut(text: str, limit: int) -> str:
 
 def fitted(alert: Alert) -> Alert:
     """The alert within the limits above, its title on one line."""
+    title = cut(one_line(alert.title), TITLE_MAX_CHARS)
+    rule = cut(one_line(alert.rule), RULE_MAX_CHARS)
+    description = cut(alert.description.strip(), DESCRIPTION_MAX_CHARS)
+    labels = _fitted_labels(alert.labels)
+    annotations = _fitted_labels(alert.annotations)
+    links = alert.links[:LINKS_MAX]
+    if (title, rule, description) == (alert.title, alert.rule, alert.description) and (
+        (labels, annotations, links) == (alert.labels, alert.annotations, alert.links)
+    ):
+        return alert  # as nearly always: making another one takes longer than all this
     return replace(
         alert,
-        title=cut(one_line(alert.title), TITLE_MAX_CHARS),
-        rule=cut(one_line(alert.rule), RULE_MAX_CHARS),
-        description=cut(alert.description.strip(), DESCRIPTION_MAX_CHARS),
-        labels=_fitted_labels(alert.labels),
-        annotations=_fitted_labels(alert.annotations),
-        links=alert.links[:LINKS_MAX],
+        title=title,
+        rule=rule,
+        description=description,
+        labels=labels,
+        annotations=annotations,
+        links=links,
     )
 
 
@@ -113,6 +130,8 @@ def _fitted_labels(labels: Mapping[str, str]) -> dict[str, str]:
     for name, value in labels.items():
         if len(kept) == LABELS_MAX:
             break
-        if not is_blank(name):
+        if name.isidentifier() and len(name) <= LABEL_NAME_MAX_CHARS and len(value) <= LABEL_VALUE_MAX_CHARS:
+            kept[name] = value
+        elif not is_blank(name):
             kept[cut(one_line(name), LABEL_NAME_MAX_CHARS)] = cut(value, LABEL_VALUE_MAX_CHARS)
     return kept

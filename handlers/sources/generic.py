@@ -53,13 +53,16 @@ def parse(body: Body, now: datetime) -> list[Alert]:
 
 
 def _alert(node: Node, now: datetime) -> Alert:
+    names = node.names()
     title = _title(node.get("title"))
-    status = node.get("status").word(STATUSES, "firing")
-    unknown = [(name, field) for name, field in node.fields() if name not in FIELDS and not field.missing]
-    labels = _labels(node, unknown)
-    given = node.get("fingerprint").scalar().strip()
-    link = node.get("link").url()
-    ends_at = node.get("ends_at").time()
+    status: Status = node.get("status").word(STATUSES, "firing") if "status" in names else "firing"
+    unknown: Unknown = []
+    if not names <= FIELDS:
+        unknown = [(name, field) for name, field in node.fields() if name not in FIELDS and not field.missing]
+    labels = _labels(node, unknown) if unknown or "labels" in names else {}
+    given = node.get("fingerprint").scalar().strip() if "fingerprint" in names else ""
+    link = node.get("link").url() if "link" in names else ""
+    ends_at = node.get("ends_at").time() if "ends_at" in names else None
     return fitted(
         Alert(
             fingerprint=fingerprint(NAME, "given", given)
@@ -67,13 +70,13 @@ def _alert(node: Node, now: datetime) -> Alert:
             else fingerprint(NAME, "labels", title, _identifying(labels)),
             title=title,
             status=status,
-            severity=node.get("severity").word(SEVERITIES, "warning"),
-            description=node.get("description").text(),
+            severity=node.get("severity").word(SEVERITIES, "warning") if "severity" in names else "warning",
+            description=node.get("description").text() if "description" in names else "",
             rule=labels.get("alertname") or title,
             labels=labels,
-            annotations=_annotations(node, unknown),
+            annotations=_annotations(node, unknown) if unknown or "annotations" in names else {},
             links=(("link", link),) if link else (),
-            starts_at=node.get("starts_at").time(),
+            starts_at=node.get("starts_at").time() if "starts_at" in names else None,
             ends_at=ends_at or (now if status == "resolved" else None),
         )
     )

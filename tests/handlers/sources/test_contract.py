@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from handlers.errors import PayloadError
 from handlers.model import SEVERITIES, Alert
 from handlers.sources import SOURCES, contract
-from handlers.sources.contract import Body, cut, fingerprint, fitted, severity_of
+from handlers.sources.contract import Body, cut, fingerprint, fitted, is_blank, severity_of
 from handlers.sources.generic import FIELDS as FIELDS_OF_JSON
 from tests.handlers.sources.conftest import FIXTURES, NOW
 
@@ -238,6 +240,27 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_labels_and_names_its_reci
         fingerprint("json", "labels", "a", "1", "b", "2"),
     }
     assert len(others | {one}) == 6
+
+
+LABELS = st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=5)
+
+
+@given(st.lists(st.text(max_size=10) | LABELS, max_size=4))
+def test_a_fingerprint_is_the_hash_of_json_with_sorted_names(identity: list[str | dict[str, str]]) -> None:
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    assert fingerprint("json", *identity) == f"json:1:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+@given(st.text(st.characters(), max_size=5))
+def test_a_text_is_blank_when_nothing_of_it_could_be_seen(text: str) -> None:
+    assert is_blank(text) is all(not ch.isprintable() or ch.isspace() for ch in text)
+
+
+def test_an_ordinary_alert_stays_as_it_is_and_names_of_labels_are_put_on_one_line() -> None:
+    ordinary = Alert("f", "disk full", rule="disk", labels={"host": "db1"}, annotations={"a b-c": "x\ny"})
+    assert fitted(ordinary) is ordinary
+    odd = fitted(replace(ordinary, labels={"a\n b": "1", "é": "2", " ": "3", "x" * 101: "4"}))
+    assert odd == replace(ordinary, labels={"a b": "1", "é": "2", "x" * 99 + "…": "4"})
 
 
 @given(st.text(max_size=30), st.integers(min_value=1, max_value=20))

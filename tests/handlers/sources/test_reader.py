@@ -168,6 +168,18 @@ def test_clean_text_can_be_stored_and_cleaning_twice_changes_nothing(text: str) 
     assert len(cleaned) == len(text)
 
 
+@given(st.text(st.characters(), max_size=10))
+def test_clean_replaces_controls_and_lone_surrogates_and_nothing_else(text: str) -> None:
+    unsafe = {*range(9), 11, 12, *range(14, 32), 127, *range(0xD800, 0xE000)}
+    assert clean(text) == "".join("\ufffd" if ord(ch) in unsafe else ch for ch in text)
+
+
+def test_scalars_are_texts_numbers_and_truths_in_their_order_without_what_is_null() -> None:
+    read = node({"a": "1\x00", "b\x00": 2, "c": None, "d": True, "e": 0.5, "b\ufffd": "last"}).scalars()
+    assert list(read.items()) == [("a", "1\ufffd"), ("b\ufffd", "last"), ("d", "true"), ("e", "0.5")]
+    assert node(None).scalars() == {}
+
+
 @given(st.dictionaries(st.text(), st.text()))
 def test_forms_are_read_back(fields: dict[str, str]) -> None:
     assert read_form(urlencode(fields).encode()).raw == fields

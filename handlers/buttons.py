@@ -39,6 +39,9 @@ _BUTTON, _LINK = "button", "link"
 """A button is believed because the platform says who pressed it, a link because of who has it: one is never the other."""
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 class ForgedButton(Exception):
     """The token is not one of ours."""
 
@@ -75,7 +78,7 @@ def sealed(vault: Vault, bound: Bound, purpose: str = _BUTTON) -> str:
         bound.subject,
         int(bound.form),
     ]
-    payload = _encoded(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
+    payload = _encoded(_JSON.encode(values).encode("utf-8", "surrogatepass"))
     token = f"{payload}.{_mac(vault.digest(purpose, payload))}"
     if len(token) > MAX_CHARS:
         raise ValueError("too long for a button")
@@ -133,7 +136,10 @@ def drawn(
         dialog = document.dialog
         return replace(
             document,
-            buttons=tuple(_with_tokens(tx.vault, document.buttons, person, place.id, now, _BUTTON)),
+            buttons=tuple(
+                replace(button, token=token)
+                for button, token in _with_tokens(tx.vault, document.buttons, person, place.id, now, _BUTTON)
+            ),
             dialog=dialog and _form(tx.vault, dialog, person, place.id, now),
         )
     links: tuple[Link, ...] = ()
@@ -149,15 +155,16 @@ def as_links(
     """Localized buttons as links to the page that asks again and then presses; none without an address of ours."""
     if not rules.pages:
         return ()
+    page = f"{rules.public_url.rstrip('/')}{PAGE}"
     return tuple(
-        Link(one.label, f"{rules.public_url.rstrip('/')}{PAGE}{one.token}")
-        for one in _with_tokens(vault, buttons, person, conversation, now, _LINK)
+        Link(one.label, page + token) for one, token in _with_tokens(vault, buttons, person, conversation, now, _LINK)
     )
 
 
 def _with_tokens(
     vault: Vault, buttons: Iterable[Button], person: str, conversation: str, now: datetime, purpose: str
-) -> Iterator[Button]:
+) -> Iterator[tuple[Button, str]]:
+    """Each button with its token, but for those that would have none."""
     for button in buttons:
         if not button.once and purpose == _LINK:
             continue  # opens a form, which pages do not have
@@ -165,7 +172,7 @@ def _with_tokens(
         until = now + (LIFE if button.once and not button.anyone else LONG_LIFE)
         bound = Bound(str(button.says), "" if button.anyone else person, conversation, until, nonce)
         try:
-            yield replace(button, token=sealed(vault, bound, purpose))
+            yield button, sealed(vault, bound, purpose)
         except ValueError:
             continue
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 
@@ -50,17 +50,18 @@ class History:
 NOBODY = History()
 
 
+RESOLVED = _("RESOLVED")
+BADGES: Mapping[str, Say] = {"critical": _("CRITICAL"), "warning": _("WARNING"), "info": _("INFO")}
+SEVERITIES: Mapping[str, Say] = {"critical": _("critical"), "warning": _("warning"), "info": _("info")}
+
+
 def badge(status: str, severity: str) -> Say:
     """The word before the title."""
-    if status == "resolved":
-        return _("RESOLVED")
-    words: dict[str, Say] = {"critical": _("CRITICAL"), "warning": _("WARNING"), "info": _("INFO")}
-    return words[severity]
+    return RESOLVED if status == "resolved" else BADGES[severity]
 
 
 def severity_name(severity: str) -> Say:
-    words: dict[str, Say] = {"critical": _("critical"), "warning": _("warning"), "info": _("info")}
-    return words[severity]
+    return SEVERITIES[severity]
 
 
 def reported(row: AlertRow, status: str | None = None, severity: str | None = None) -> Alert:
@@ -212,7 +213,12 @@ def care(alert: Alert, history: History, zone: tzinfo) -> list[tuple[Say, Say]]:
 
 def _known_annotation(name: str, text: str) -> bool:
     """Whether an annotation is shown elsewhere: as text, as the value, as a link; or is of no use to people."""
-    return name in WORDS or name in VALUE or safe_url(text) is not None or name.startswith("_")
+    return name in WORDS or name in VALUE or name.startswith("_") or _url(text) is not None
+
+
+def _url(text: str) -> str | None:
+    """The text when it is an address; most are none, and that is seen without taking them apart."""
+    return safe_url(text) if text[:4].casefold() == "http" else None
 
 
 def _links(alert: Alert) -> tuple[Link, ...]:
@@ -220,26 +226,29 @@ def _links(alert: Alert) -> tuple[Link, ...]:
     pairs = [*alert.links, *((name.removesuffix("_url"), text) for name, text in alert.annotations.items())]
     found: dict[str, Link] = {}
     for label, text in pairs:
-        if url := safe_url(text):
+        if url := _url(text):
             # A label that is an address itself would only be there to hide where the link leads.
             found.setdefault(url, Link(host_of(url) if _ADDRESS.search(label) else link_name(label, url), url))
     return tuple(found.values())
 
 
+LINK_NAMES: Mapping[str, Say] = {
+    "runbook": _("Runbook"),
+    "graph": _("Graph"),
+    "dashboard": _("Dashboard"),
+    "panel": _("Panel"),
+    "image": _("Image"),
+    "source": _("Source"),
+    "silence": _("Silence"),
+    "link": _("Details"),
+}
+SILENCE_ELSEWHERE = _("Silence in Alertmanager")
+
+
 def link_name(label: str, url: str) -> Say:
     """Well-known links in the reader's language; a page that silences elsewhere says where, as we have a button for here."""
-    silence = _("Silence in Alertmanager") if "/#/silences/" in url else _("Silence")
-    names: dict[str, Say] = {
-        "runbook": _("Runbook"),
-        "graph": _("Graph"),
-        "dashboard": _("Dashboard"),
-        "panel": _("Panel"),
-        "image": _("Image"),
-        "source": _("Source"),
-        "silence": silence,
-        "link": _("Details"),
-    }
-    return names.get(label.casefold(), label)
+    known = label.casefold()
+    return SILENCE_ELSEWHERE if known == "silence" and "/#/silences/" in url else LINK_NAMES.get(known, label)
 
 
 def test_document(contact: str, channel: Say, asked_by: str) -> Document:

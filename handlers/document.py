@@ -181,10 +181,11 @@ def mapped(document: Document, change: Callable[[Say], Say]) -> Document:
         )
 
     dialog = document.dialog
-    return replace(
-        document,
+    return Document(
         title=change(document.title),
+        tone=document.tone,
         badge=change(document.badge),
+        number=document.number,
         footer=change(document.footer),
         blocks=tuple(map(block, document.blocks)),
         links=tuple(Link(change(link.label), link.url) for link in document.links),
@@ -206,6 +207,8 @@ def localize(document: Document, language: Language) -> Document:
         return render(say, language)
 
     whole = mapped(document, words)
+    if not whole.buttons and not any(isinstance(block, Examples) for block in whole.blocks):
+        return whole
     return replace(
         whole,
         blocks=tuple(

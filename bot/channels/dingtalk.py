@@ -7,13 +7,12 @@ and text of whatever is sent here.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 from typing import Any
 
 from bot.channels import posted
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
-from bot.channels.fit import cleaned, fitted
+from bot.channels.fit import cleaned, drawn
 from bot.http import HttpReply, Unreachable, encoded
 from bot.markup.dingtalk import escape, markdown
 from bot.markup.plain import cut, one_line, outline, unmentioned
@@ -84,20 +83,23 @@ REFUSALS: dict[int, Refusal] = {
 def sign(secret: str, timestamp_ms: int) -> str:
     """The signature in plain base64; it is encoded once, when it becomes a query parameter."""
     text = f"{timestamp_ms}\n{secret}".encode()
-    return base64.b64encode(hmac.new(secret.encode(), text, hashlib.sha256).digest()).decode("ascii")
+    return base64.b64encode(hmac.digest(secret.encode(), text, "sha256")).decode("ascii")
 
 
 def card(message: Message, keyword: str) -> dict[str, Any]:
     """The message as markdown, as a card with buttons when it has links, or as plain text; at most BODY_MAX_BYTES."""
 
-    def drawn(document: Document) -> dict[str, Any]:
-        return _plain(document, message, keyword) if message.plain else _rich(document, message, keyword)
-
     own = posted.dingtalk(message, keyword, BODY_MAX_BYTES)
     if own is not None:
         return own
-    limit = PLAIN_MAX_BYTES if message.plain else BODY_MAX_BYTES
-    return drawn(fitted(message.document, message.language, limit, lambda document: len(encoded(drawn(document)))))
+    limit, form = (PLAIN_MAX_BYTES, _plain) if message.plain else (BODY_MAX_BYTES, _rich)
+    return drawn(
+        message.document,
+        message.language,
+        limit,
+        lambda document: form(document, message, keyword),
+        lambda body: len(encoded(body)),
+    )
 
 
 def fill(message: Message, outside: Outside) -> float:

@@ -12,6 +12,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
+from functools import cache
 from html import escape
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -262,6 +263,12 @@ def _expect(reply: tuple[int, bytes], refused: Refusal) -> None:
     raise refused.error() if error.permanent and error.reason != TOO_LARGE.reason else error
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """Kept, because reading all those authorities takes longer than everything else about a mail."""
+    return ssl.create_default_context()
+
+
 def _connected(url: str) -> smtplib.SMTP:
     """A connection that has said hello, is encrypted if the URL says so, and logged in if it has a user.
 
@@ -269,17 +276,16 @@ def _connected(url: str) -> smtplib.SMTP:
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
-    trust = ssl.create_default_context()
     hello = socket.gethostname()  # the library's own choice needs a look-up, which can take long where there is none
     smtp: smtplib.SMTP
     if parts.scheme == "smtps":
-        smtp = smtplib.SMTP_SSL(host, parts.port or 465, hello, timeout=TIMEOUT_S, context=trust)
+        smtp = smtplib.SMTP_SSL(host, parts.port or 465, hello, timeout=TIMEOUT_S, context=_trust())
     else:
         smtp = smtplib.SMTP(host, parts.port or 25, hello, timeout=TIMEOUT_S)
     try:
         smtp.ehlo_or_helo_if_needed()
         if dict(parse_qsl(parts.query)).get("starttls", "0") not in ("0", "false", "no"):
-            smtp.starttls(context=trust)
+            smtp.starttls(context=_trust())
             smtp.ehlo()
         if parts.username:
             smtp.login(unquote(parts.username), unquote(parts.password or ""))

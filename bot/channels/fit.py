@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 from bot.markup.plain import MARK, clean, cut, one_line
 from handlers.document import Block, Document, Examples, Facts, Items, Link, Paragraph, Table, mapped
@@ -22,6 +23,8 @@ LINKS = 8
 SMALLEST_VALUE = 24
 """Below this a value says nothing any more: lines are left out instead."""
 
+Drawn = TypeVar("Drawn")
+
 
 def cleaned(document: Document) -> Document:
     """The document with every string cleaned, a heading and badge and footer of one line, and unsafe links gone."""
@@ -32,12 +35,15 @@ def cleaned(document: Document) -> Document:
     whole = mapped(document, change)
     links = (Link(one_line(str(link.label)) or url, url) for link in whole.links if (url := safe_url(link.url)))
     marked = bool(whole.badge) or whole.number is not None
-    return replace(
-        whole,
+    return Document(
         title=one_line(str(whole.title)) or ("" if marked else MARK),  # an empty heading is refused by most platforms
+        tone=whole.tone,
         badge=cut(one_line(str(whole.badge)), BADGE_CHARS),
+        number=whole.number,
         footer=one_line(str(whole.footer)),
         links=tuple(links),
+        buttons=whole.buttons,
+        dialog=whole.dialog,
         blocks=tuple(
             Examples(tuple(one_line(str(command)) for command in block.commands))
             if isinstance(block, Examples)
@@ -55,7 +61,6 @@ def fitted(document: Document, language: Language, limit: int, size: Callable[[D
     then links.
     """
     document = cleaned(document)
-    longest = max(map(len, _values(document)), default=0)
     if len(document.links) <= LINKS and _chars(document) <= limit and size(document) <= limit:
         return document
     links = tuple(link for link in document.links[:LINKS] if len(link.url) <= limit // 8)
@@ -71,6 +76,7 @@ def fitted(document: Document, language: Language, limit: int, size: Callable[[D
 
     short = values_of(SMALLEST_VALUE)
     if _chars(short) <= limit and size(short) <= limit:
+        longest = max(map(len, _values(document)), default=0)
         return values_of(_largest(SMALLEST_VALUE, min(longest, limit), lambda chars: size(values_of(chars)) <= limit))
 
     def lines_of(count: int) -> Document:
@@ -81,6 +87,27 @@ def fitted(document: Document, language: Language, limit: int, size: Callable[[D
     bare = replace(lines_of(0), links=(), footer="")
     chars = _largest(0, TITLE_CHARS, lambda chars: size(replace(bare, title=cut(str(document.title), chars))) <= limit)
     return replace(bare, title=cut(str(document.title), chars))
+
+
+def drawn(
+    document: Document,
+    language: Language,
+    limit: int,
+    draw: Callable[[Document], Drawn],
+    size: Callable[[Drawn], int],
+) -> Drawn:
+    """What `draw` makes of the document, or of as much of it as keeps `size` within `limit` (see `fitted`)."""
+    last: tuple[Document, Drawn] | None = None
+
+    def measured(tried: Document) -> int:
+        nonlocal last
+        made = draw(tried)
+        last = tried, made
+        return size(made)
+
+    whole = fitted(document, language, limit, measured)
+    # What was measured last is most often what fits.
+    return last[1] if last is not None and last[0] is whole else draw(whole)
 
 
 def _largest(low: int, high: int, good: Callable[[int], bool]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -11,7 +10,7 @@ from typing import Any
 
 from bot.channels import posted
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
-from bot.channels.fit import cleaned, fitted
+from bot.channels.fit import cleaned, drawn
 from bot.http import HttpReply, Unreachable, encoded
 from bot.markup import lark as markup
 from bot.markup.plain import outline
@@ -50,7 +49,7 @@ REFUSALS: dict[int, Refusal] = {
 def sign(secret: str, timestamp_s: int) -> str:
     """The signature: the text is the HMAC's key and the message is empty, the opposite of DingTalk."""
     key = f"{timestamp_s}\n{secret}".encode()
-    return base64.b64encode(hmac.new(key, b"", hashlib.sha256).digest()).decode("ascii")
+    return base64.b64encode(hmac.digest(key, b"", "sha256")).decode("ascii")
 
 
 def signature(secret: str, now: datetime) -> dict[str, str]:
@@ -68,14 +67,17 @@ def card(message: Message, keyword: str, secret: str = "") -> dict[str, Any]:
     """
     signed = signature(secret, message.now)
 
-    def drawn(document: Document) -> dict[str, Any]:
-        return _drawn(document, message, keyword, signed)
-
     own = posted.lark(message, keyword, signed, BODY_MAX_BYTES)
     if own is not None:
         return own
     limit = PLAIN_MAX_BYTES if message.plain else BODY_MAX_BYTES
-    return drawn(fitted(message.document, message.language, limit, lambda document: len(encoded(drawn(document)))))
+    return drawn(
+        message.document,
+        message.language,
+        limit,
+        lambda document: _drawn(document, message, keyword, signed),
+        lambda body: len(encoded(body)),
+    )
 
 
 def _drawn(document: Document, message: Message, keyword: str, signed: dict[str, str]) -> dict[str, Any]:
@@ -88,8 +90,8 @@ def _drawn(document: Document, message: Message, keyword: str, signed: dict[str,
 
 def fill(message: Message, outside: Outside) -> float:
     """The part of its limit that the message takes when nothing of it is cut, signed or not."""
-    drawn = _drawn(cleaned(message.document), message, outside.keyword, signature("any", message.now))
-    return len(encoded(drawn)) / (PLAIN_MAX_BYTES if message.plain else BODY_MAX_BYTES)
+    body = _drawn(cleaned(message.document), message, outside.keyword, signature("any", message.now))
+    return len(encoded(body)) / (PLAIN_MAX_BYTES if message.plain else BODY_MAX_BYTES)
 
 
 def refusal(reply: HttpReply, keyword: str, now: datetime) -> DeliveryError | None:

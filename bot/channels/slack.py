@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.channels import posted
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
-from bot.channels.fit import cleaned, fitted
+from bot.channels.fit import cleaned, drawn, fitted
 from bot.http import HttpReply, Unreachable
 from bot.markup.plain import outline, unmentioned
 from bot.markup.slack import BLOCKS, COLOURS, blocks, escape, heading
@@ -78,8 +78,9 @@ def card(message: Message) -> dict[str, Any]:
     if message.plain:
         document = fitted(message.document, message.language, PLAIN_MAX_CHARS, lambda d: len(_text(d)))
         return {"text": _text(document), **QUIET}
-    document = fitted(message.document, message.language, MESSAGE_MAX_CHARS, _chars)
-    header, *rest = blocks(document)
+    document, (header, *rest) = drawn(
+        message.document, message.language, MESSAGE_MAX_CHARS, lambda d: (d, blocks(d)), lambda made: _chars(made[1])
+    )
     if message.mention:
         # A mention needs mrkdwn; above the bar, since not every client is told of mentions in attachments.
         called = {"type": "mrkdwn", "text": f"<@{message.mention.user}>", "verbatim": True}
@@ -101,7 +102,7 @@ def card(message: Message) -> dict[str, Any]:
 def fill(message: Message, _outside: Outside) -> float:
     """The part of its limit that the message takes when nothing of it is cut."""
     document = cleaned(message.document)
-    return len(_text(document)) / PLAIN_MAX_CHARS if message.plain else _chars(document) / MESSAGE_MAX_CHARS
+    return len(_text(document)) / PLAIN_MAX_CHARS if message.plain else _chars(blocks(document)) / MESSAGE_MAX_CHARS
 
 
 QUIET = {"mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
@@ -112,12 +113,11 @@ def _text(document: Document) -> str:
     return escape(unmentioned(f"{document.heading()}\n{outline(document)}".strip()))
 
 
-def _chars(document: Document) -> int:
+def _chars(made: list[dict[str, Any]]) -> int:
     """Characters of all blocks; more than any limit when there are too many blocks."""
-    drawn = blocks(document)
-    if len(drawn) > BLOCKS:
-        return MESSAGE_MAX_CHARS * len(drawn)
-    return sum(_text_chars(block) for block in drawn)
+    if len(made) > BLOCKS:
+        return MESSAGE_MAX_CHARS * len(made)
+    return sum(_text_chars(block) for block in made)
 
 
 def _text_chars(block: dict[str, Any]) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.channels import posted
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
-from bot.channels.fit import cleaned, fitted
+from bot.channels.fit import cleaned, drawn
 from bot.http import HttpReply, Unreachable
 from bot.markup.plain import outline
 from bot.markup.wecom import escape, markdown
@@ -65,15 +65,19 @@ def card(message: Message) -> dict[str, Any]:
         return own
     mention = message.mention
     if message.plain:
-        document = fitted(message.document, message.language, TEXT_MAX_BYTES, lambda d: len(_text(d).encode()))
+        text = drawn(message.document, message.language, TEXT_MAX_BYTES, _text, _bytes)
         called = {"mentioned_list": [mention.user]} if mention and mention.user else {}
         called |= {"mentioned_mobile_list": [mention.phone]} if mention and mention.phone else {}
-        return {"msgtype": "text", "text": {"content": _text(document), **called}}
+        return {"msgtype": "text", "text": {"content": text, **called}}
     # Markdown has no lists of people beside it, and so no way to call a number.
     tail = f"\n<@{mention.user}>" if mention and mention.user else ""
     limit = MARKDOWN_MAX_BYTES - len(tail.encode())
-    document = fitted(message.document, message.language, limit, lambda d: len(markdown(d).encode()))
-    return {"msgtype": "markdown", "markdown": {"content": markdown(document) + tail}}
+    text = drawn(message.document, message.language, limit, markdown, _bytes)
+    return {"msgtype": "markdown", "markdown": {"content": text + tail}}
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode())
 
 
 def fill(message: Message, _outside: Outside) -> float:

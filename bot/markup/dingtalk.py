@@ -50,6 +50,15 @@ _LINE_START = re.compile(r"^(?=[#>\-*_=|~]|\+(?:\s|$)|\d{1,9}[.)](?:\s|$))", re.
 _EMPTY_LINES = re.compile(r"\n(?:\s*\n)+")
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _EMPHASIS = {"*": "∗", "_": "＿"}
+_RUNS = {mark: re.compile(re.escape(mark) + "+") for mark in _EMPHASIS}
+# What has nothing of all that, as most values do: words and numbers with single blanks between, and signs that begin a
+# structure nowhere but at the start of a line.
+_HARMLESS = re.compile(
+    r"(?!\d{1,9}[.)](?: |$))[A-Za-z0-9\u4e00-\u9fff.,;:()%'\"，。：；（）、？！…“”·]"
+    r"[A-Za-z0-9\u4e00-\u9fff.,;:()%'\"，。：；（）、？！…“”·#=+\-]*"
+    r"(?: [A-Za-z0-9\u4e00-\u9fff.,;:()%'\"，。：；（）、？！…“”·#=+\-]+)*"
+)
+_QUOTED = json.JSONEncoder(ensure_ascii=False)
 
 
 def _cannot_pair(text: str, mark: str) -> str:
@@ -59,8 +68,10 @@ def _cannot_pair(text: str, mark: str) -> str:
     says of signs beside them: DingTalk does not say what its clients follow, and simple ones pair any two. A single run
     stays what it is, so that `138****5678` can be read, searched and copied.
     """
+    if text.count(mark) < 2:
+        return text
     runs = []
-    for found in re.finditer(re.escape(mark) + "+", text):
+    for found in _RUNS[mark].finditer(text):
         before = text[found.start() - 1] if found.start() else " "
         after = text[found.end()] if found.end() < len(text) else " "
         blank_before, blank_after = before.isspace(), after.isspace()
@@ -89,6 +100,8 @@ def escape(text: str, *, bold: bool = False) -> str:
     With `bold` it may stand between `**` and `**`: one line, and no asterisk in it stays one. The result never is the
     start of a structure, wherever it is put.
     """
+    if _HARMLESS.fullmatch(text):
+        return text
     text = _EMPTY_LINES.sub("\n", clean(text).strip("\n"))
     if bold:
         text = " ".join(text.split())
@@ -157,7 +170,7 @@ def _link(link: Link) -> str:
 
 def size(text: str) -> int:
     """Bytes of the text as a JSON string, which is what the platform counts."""
-    return len(json.dumps(text, ensure_ascii=False).encode())
+    return len(_QUOTED.encode(text).encode())
 
 
 def markdown(document: Document, *, keyword: str = "", limit_bytes: int = TEXT_MAX_BYTES) -> tuple[str, str]:

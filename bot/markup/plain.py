@@ -21,6 +21,8 @@ _MENTION = re.compile(r"(?<![\w.+\-])@(?=\w)|@(?=(?:all|here|channel|everyone)\b
 
 def clean(text: str) -> str:
     """The text with `\\n` as its only line break, without unseen characters, and with broken surrogates replaced."""
+    if text.isprintable():  # nothing of what is looked for here is
+        return text
     return _SURROGATES.sub("\ufffd", _UNSEEN.sub("", _NEWLINES.sub("\n", text)))
 
 

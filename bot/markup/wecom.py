@@ -19,13 +19,17 @@ COLOURS = {"critical": "warning", "warning": "warning", "info": "comment", "reso
 DOTS = {"critical": "🔴", "warning": "🟠", "info": "🔵", "resolved": "🟢", "neutral": ""}
 
 _WIDE = str.maketrans({"<": "＜", ">": "＞", "[": "［", "]": "］", "`": "＇"})
+_MARKUP = re.compile(r"[<>\[\]`*#@]")
 _STARS = re.compile(r"\*{2,}")
 _LINE_START = re.compile(r"^[ \t]*#", re.MULTILINE)
 
 
 def escape(text: str) -> str:
     """Plain text as WeCom markdown (and as a text message) that shows the same words and does nothing."""
-    text = clean(text).translate(_WIDE)
+    text = clean(text)
+    if not _MARKUP.search(text):
+        return text
+    text = text.translate(_WIDE)
     text = _STARS.sub(lambda found: "∗" * len(found[0]), text)
     text = _LINE_START.sub(lambda found: found[0][:-1] + "＃", text)
     return unmentioned(text)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.channels.fit import cleaned, fitted
+from bot.channels.fit import cleaned, drawn, fitted
 from bot.markup.plain import outline
 from handlers.document import Block, Document, Facts, Items, Link, Paragraph, Table
 from tests.bot.channels.messages import DOCUMENT, enormous
@@ -44,6 +44,26 @@ def test_any_document_fits_any_limit_and_keeps_badge_and_number(document: Docume
     short = fitted(document, "en", limit, size)
     assert size(short) <= limit
     assert short.heading().startswith("[CRITICAL] #42")
+
+
+@settings(max_examples=60)
+@given(DOCUMENTS, st.integers(40, 2000))
+def test_what_is_drawn_is_the_document_that_fits(document: Document, limit: int) -> None:
+    def draw(whole: Document) -> str:
+        return f"{whole.heading()}\n{outline(whole)}"
+
+    assert drawn(document, "en", limit, draw, len) == draw(fitted(document, "en", limit, size))
+
+
+def test_what_fits_is_drawn_once() -> None:
+    made: list[Document] = []
+
+    def draw(document: Document) -> int:
+        made.append(document)
+        return size(document)
+
+    assert drawn(DOCUMENT, "en", 10_000, draw, lambda chars: chars) == size(DOCUMENT)
+    assert len(made) == 1
 
 
 def test_a_table_without_rows_is_left_out_like_any_line() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.markup.dingtalk import TEXT_MAX_BYTES, escape, markdown
+from bot.markup.dingtalk import BREAK, TEXT_MAX_BYTES, escape, markdown
 from bot.markup.plain import clean, cut
 from handlers.document import Block, Document, Examples, Facts, Items, Link, Paragraph, Table
 
@@ -249,6 +249,16 @@ def test_any_text_escapes_to_something_that_can_be_sent_and_has_no_structure(tex
         shown.encode()
         assert structures(shown) == []
         assert not bold or ("\n" not in shown and "*" not in shown)
+
+
+@given(st.text(alphabet="aZ19中.,:;()%'\"。：·#=+-|>/@&~ "))
+@example("1. a")
+@example("123) ")
+@example("a - #1 +2 =3")
+def test_a_line_is_escaped_alone_as_it_is_above_another(text: str) -> None:
+    """What is seen at a glance to be harmless is what the long way leaves as it is."""
+    assert escape(f"{text}\nx").removesuffix("x").removesuffix(BREAK) == escape(text)
+    assert escape(f"{text}\nx", bold=True).removesuffix("x").rstrip(" ") == escape(text, bold=True).rstrip(" ")
 
 
 @given(st.text(alphabet="*_ a.\n"))

@@ -70,6 +70,13 @@ def test_what_cannot_be_seen_is_taken_out(text: str, cleaned: str) -> None:
     assert clean(text) == cleaned
 
 
+def test_a_character_alone_is_cleaned_as_among_unseen_ones() -> None:
+    """What is seen at a glance to be clean is what looking for each unseen character leaves as it is."""
+    for code in range(0x110000):
+        ch = chr(code)
+        assert clean(ch) == clean(f"\u200b{ch}\u200b"), hex(code)
+
+
 @given(st.text(st.characters(exclude_categories=())))
 def test_cleaned_text_can_be_sent(text: str) -> None:
     cleaned = clean(text)

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, column, delete, func, select, table, update
 
 from storage.database import Tx
 from storage.prepared import Prepared
@@ -54,6 +54,7 @@ class NoteRow:
     text: str
 
 
+_SEQUENCE = table("sqlite_sequence", column("name"), column("seq"))
 _SEVERAL = alert.insert().returning(alert.c.id, sort_by_parameter_order=True)
 
 
@@ -61,6 +62,14 @@ _SEVERAL = alert.insert().returning(alert.c.id, sort_by_parameter_order=True)
 def _one(columns: tuple[str, ...]) -> Prepared:
     return Prepared(lambda: alert.insert().returning(alert.c.id), columns)
 
+
+@lru_cache(100)
+def _numbered(columns: tuple[str, ...]) -> Prepared:
+    return Prepared(alert.insert, ("id", *columns))
+
+
+_LAST_NUMBER = Prepared(lambda: select(_SEQUENCE.c.seq).where(_SEQUENCE.c.name == "alert"))
+"""What AUTOINCREMENT remembers: the largest number that was ever given (https://www.sqlite.org/autoinc.html)."""
 
 _NEWEST = Prepared(
     lambda: (
@@ -89,11 +98,16 @@ def add(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
     """The numbers of the new alerts, in the order of the rows; all with the same columns."""
     if not rows:
         return []
-    if tx.sqlite or len(rows) == 1:
-        one = _one(tuple(rows[0]))
-        return [int(one.scalar(tx, **row)) for row in rows]
-    # One trip to the server for many of them.
-    return [int(number) for number in tx.conn.execute(_SEVERAL, list(rows)).scalars()]
+    columns = tuple(rows[0])
+    if len(rows) == 1:
+        return [int(_one(columns).scalar(tx, **rows[0]))]
+    if not tx.sqlite:  # one trip to the server for many of them
+        return [int(number) for number in tx.conn.execute(_SEVERAL, list(rows)).scalars()]
+    # Nobody else can write: the next numbers are known before.
+    first = (_LAST_NUMBER.scalar(tx) or 0) + 1
+    numbers = list(range(first, first + len(rows)))
+    _numbered(columns).run_each(tx, [{"id": number, **row} for number, row in zip(numbers, rows, strict=True)])
+    return numbers
 
 
 def repeated(tx: Tx, alert_ids: Collection[int], now: datetime) -> None:

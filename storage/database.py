@@ -9,6 +9,7 @@ written to is used, also after it has changed.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -102,6 +103,13 @@ def _one_process(file: str | None) -> Iterator[None]:
         yield
 
 
+def _as_json(value: Any) -> str:
+    """Most of what is stored as JSON is empty, and an encoder takes its time for that too."""
+    if not value and isinstance(value, dict | list):
+        return "[]" if isinstance(value, list) else "{}"
+    return json.dumps(value)
+
+
 def _sqlite_engine(url: str, *, begin: str, size: int) -> Engine:
     engine = create_engine(
         url,
@@ -110,6 +118,7 @@ def _sqlite_engine(url: str, *, begin: str, size: int) -> Engine:
         pool_timeout=30,
         pool_use_lifo=True,  # each connection has its own pages and statements in memory: the one used last has them all
         hide_parameters=True,  # an error is logged, and values may be people's
+        json_serializer=_as_json,
         connect_args={"check_same_thread": False, "cached_statements": CACHED_STATEMENTS},
     )
 

@@ -18,6 +18,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from storage.database import Tx
 from storage.driver import translated
 
+_NOTHING = object()
+
 Processor = Callable[[Any], Any] | None
 
 
@@ -39,6 +41,27 @@ class _Form:
         self.sql = sql
         self._values = values
         self._positional = positional
+
+    def all_filled(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """The parameters of each row. What is the very same object as in the row before is not converted again."""
+        if any(one.place is not None for one in self._values) or not self._positional:
+            return [self.filled(row) for row in rows]
+        columns = [self._column(one, rows) for one in self._values]
+        return list(zip(*columns, strict=True))
+
+    def _column(self, one: _Value, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        name, processor = one.given, one.processor
+        if name is None:
+            return [one.fixed] * len(rows)
+        if processor is None:
+            return [row[name] for row in rows]
+        column, last, made = [], _NOTHING, None
+        for row in rows:
+            value = row[name]
+            if value is not last:
+                last, made = value, processor(value)
+            column.append(made)
+        return column
 
     def filled(self, given: Mapping[str, Any]) -> Any:
         """The parameters for the driver."""
@@ -163,7 +186,7 @@ class Prepared:
         driver: Any = tx.conn.connection.driver_connection
         try:
             cursor = driver.cursor()
-            cursor.executemany(form.sql, [form.filled(row) for row in rows])
+            cursor.executemany(form.sql, form.all_filled(rows))
         except Exception as error:
             raise translated(tx.conn, form.sql, error) from error
         return int(cursor.rowcount)

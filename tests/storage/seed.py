@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import bindparam, exists, or_, select
 
 from handlers import names, outbox
 from storage import alerts, contacts, deliveries, groups, sources
 from storage.database import Database, Tx
-from storage.schema import delivery, lane, metadata
+from storage.schema import delivery, inbound, lane, metadata
 from storage.sources import SourceRow
 
 KEY = "the key of the tests"
@@ -70,7 +70,12 @@ def source(tx: Tx, group_id: int, name: str = "src", token: str = "") -> SourceR
 
 def alert(tx: Tx, fingerprint: str, **values: Any) -> int:
     """The number of a new alert, firing, of no source and no group."""
-    row: dict[str, Any] = {
+    [number] = alerts.add(tx, [alert_values(fingerprint) | values])
+    return number
+
+
+def alert_values(fingerprint: str) -> dict[str, Any]:
+    return {
         "source_id": None,
         "source_name": "src",
         "group_id": None,
@@ -87,8 +92,6 @@ def alert(tx: Tx, fingerprint: str, **values: Any) -> int:
         "last_at": NOW,
         "sent_at": NOW,
     }
-    [number] = alerts.add(tx, [row | values])
-    return number
 
 
 def lane_of(tx: Tx, method_id: int) -> str:
@@ -115,7 +118,15 @@ def owe(tx: Tx, lane: str, **values: Any) -> int:
     return int(tx.conn.execute(query).one().id)
 
 
+_LANES_AT_WORK = exists().where(or_(lane.c.owner.is_not(None), lane.c.next_at <= bindparam("now")))
+_AT_WORK = or_(exists().where(inbound.c.body.is_not(None)), _LANES_AT_WORK)
+
+
 def lanes_at_work(tx: Tx, now: datetime) -> bool:
     """Whether a lane is leased or due. One statement: between two, PostgreSQL shows what was committed meanwhile."""
-    busy = or_(lane.c.owner.is_not(None), lane.c.next_at <= now)
-    return bool(tx.conn.scalar(select(exists().where(busy))))
+    return bool(tx.conn.scalar(select(_LANES_AT_WORK), {"now": now}))
+
+
+def at_work(tx: Tx, now: datetime) -> bool:
+    """Whether anything that came in is not handled yet, or a lane is leased or due. One statement, as above."""
+    return bool(tx.conn.scalar(select(_AT_WORK), {"now": now}))

@@ -124,3 +124,17 @@ def test_after_a_connection_was_lost_the_next_transaction_has_a_new_one(postgres
     assert is_unavailable(lost.value)
     with postgres_database.write() as tx:
         assert own.scalar(tx) not in pids
+
+
+def test_rows_that_share_some_values_are_each_written_with_their_own(database: Database) -> None:
+    later = NOW + timedelta(seconds=1)
+    moments = [NOW, NOW, later, later, NOW, None, None, NOW]
+    sent = [[], [1], [1], [], [2, 3], [], [4], []]
+    rows = [
+        {"key": f"lane-{n}", "next_at": at, "sent": list_}
+        for n, (at, list_) in enumerate(zip(moments, sent, strict=True))
+    ]
+    with database.write() as tx:
+        assert ADD.run_each(tx, rows) == len(rows)
+        found = SOME.all(tx, keys=[row["key"] for row in rows])
+    assert [(row.next_at, row.sent) for row in found] == list(zip(moments, sent, strict=True))

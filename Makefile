@@ -14,6 +14,8 @@ ARGS ?=
 unexport VIRTUAL_ENV
 unexport PYTHONHOME
 unexport PYTHONPATH
+# Tests and the processes they start load what was compiled before: compiling all of it takes as long as many a test.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format texts bench outdated clean

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy import Connection, Engine, event
+from werkzeug.routing import Rule
 
 from bot.settings import SECRETS, Settings
 from tests import postgres
@@ -46,6 +49,24 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Half as many again as there are processors: browsers, processes and time-outs are waited for."""
+    processors = yield
+    return processors + (processors + 1) // 2
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected lives as long as the tests: Python shall not look through all of it for garbage time and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 class _Compiled(dict[Any, Any]):
     """SQL that was compiled once, for every database of its kind: a new one for each test would compile all of it again.
 
@@ -65,6 +86,21 @@ _compiled = _Compiled()
 @event.listens_for(Engine, "engine_connect")
 def _share_compiled(connection: Connection) -> None:
     connection.execution_options(compiled_cache=_compiled)
+
+
+_compile_builder = Rule._compile_builder
+_builders: dict[Any, Any] = {}
+
+
+def _compile_builder_once(rule: Rule, append_unknown: bool = True) -> Any:
+    key = (rule.rule, tuple(rule._trace), repr(rule.defaults), append_unknown)
+    if key not in _builders:
+        _builders[key] = _compile_builder(rule, append_unknown)
+    return _builders[key]
+
+
+# For every route Werkzeug writes, compiles and runs a program; each test that has a service would do so for all of them.
+Rule._compile_builder = _compile_builder_once  # type: ignore[assignment, method-assign]
 
 
 class OutsideRefused(RuntimeError):
@@ -138,6 +174,16 @@ def _loopback_only() -> Iterator[None]:
     patch.setattr(socket, "gethostbyaddr", no_reverse_lookup)
     yield
     patch.undo()
+
+
+class Given(Settings):
+    """Settings that are exactly what is given: looking for each of them in the environment takes its time."""
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_others: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
 
 
 class Clock:

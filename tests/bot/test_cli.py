@@ -12,6 +12,7 @@ import pytest
 import bot
 from bot import cli
 from bot.settings import load
+from tests.stories.conftest import migrated
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -56,12 +57,17 @@ def test_wrong_words_are_one_sentence(words: list[str], hint: str, capsys: pytes
 
 
 @pytest.mark.parametrize("words", [[], ["web"], ["worker"], ["check"], ["db", "upgrade"]])
-def test_malformed_settings_stop_every_command_with_a_line_each(words: list[str], tmp_path: Path) -> None:
-    done = run(tmp_path, *words, PORT="x", SMTP_URL="http://robot:hunter2@host")
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert {line.split()[0] for line in done.stderr.splitlines()} == {"PORT", "SMTP_URL"}
-    assert "hunter2" not in done.stderr
+def test_malformed_settings_stop_every_command_with_a_line_each(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", "x")
+    monkeypatch.setenv("SMTP_URL", "http://robot:hunter2@host")
+    assert cli.main(words) == 2
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert {line.split()[0] for line in shown.err.splitlines()} == {"PORT", "SMTP_URL"}
+    assert "hunter2" not in shown.err
     assert not any(tmp_path.iterdir()), "nothing is made before the settings are read"
 
 
@@ -92,7 +98,8 @@ def test_what_must_not_be_written_is_every_secret_and_the_passwords_in_addresses
 
 
 def test_check_lists_what_is_there_and_what_is_not(tmp_path: Path) -> None:
-    run(tmp_path, "db", "upgrade")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "callboard.db").write_bytes(migrated())
     done = run(tmp_path, "check", LARK_APP_ID="cli_01", LARK_APP_SECRET="hunter2", LARK_API_URL="http://127.0.0.1:1")
     lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
     assert done.returncode == 1, done.stderr

@@ -10,7 +10,7 @@ from bot import runner
 from bot.app import Service
 from bot.sandbox.playground import Playground
 from bot.sandbox.world import Event
-from bot.settings import Settings
+from tests.conftest import Given
 from tests.stories.conftest import migrated, words
 
 PATIENCE_S = 20.0
@@ -31,7 +31,7 @@ class Sandbox:
             "secret_key": "key-of-the-sandbox",
             "default_language": "en",
         }
-        self.service = Service(Settings(_env_file=None, **(values | settings)), playground=self.playground)
+        self.service = Service(Given(**(values | settings)), playground=self.playground)
         self._server = runner.Server(self.service.front)
         self._thread = threading.Thread(target=self._server.serve_on, args=(sock,), daemon=True)
         self._thread.start()

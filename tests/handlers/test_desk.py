@@ -40,7 +40,10 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 
 def answers(database: Database, text: str, *, person: str = ADMIN, direct: bool = True) -> list[str]:
-    """What is owed in answer to a text; everything is rolled back, so that examples do not depend on each other."""
+    """What is owed in answer to a text; everything is rolled back, so that examples do not depend on each other.
+
+    An import is one as well: what it has found is said later, by the worker.
+    """
 
     class Undo(Exception):
         pass
@@ -52,7 +55,7 @@ def answers(database: Database, text: str, *, person: str = ADMIN, direct: bool 
     try:
         with database.write() as tx:
             desk.handle(tx, message, message.message_id, Rules(admins=frozenset({ADMIN})), NOW)
-            for row in tx.conn.execute(delivery.select().where(delivery.c.kind == "answer")):
+            for row in tx.conn.execute(delivery.select().where(delivery.c.kind.in_(("answer", "import")))):
                 said.append(tx.vault.open(row.payload))
             raise Undo
     except Undo:

@@ -22,10 +22,8 @@ from bot.app import Service
 from bot.sandbox.dingtalk import DingTalkClient, Posted
 from bot.sandbox.server import SMS_SIGNATURE, StandIns
 from bot.sandbox.world import Event, World
-from bot.settings import Settings
-from storage import inbound
 from storage.database import upgrade
-from tests.conftest import Clock
+from tests.conftest import Clock, Given
 from tests.storage import seed
 
 GROUP = "cidOncall=="
@@ -36,6 +34,8 @@ ROBOT_SECRET = "SECstory00000000000000000000000000000000000000000000000000000000
 ROBOT_URL = f"https://oapi.dingtalk.com/robot/send?access_token={ROBOT}"
 CODE = re.compile(r"(?<!\d)\d{6}(?!\d)")
 PATIENCE_S = 20.0
+LOOK_S = 0.002
+"""Between two looks whether all is at rest; what is waited for mostly takes one to five of these."""
 
 
 def words(body: Any) -> str:
@@ -97,7 +97,7 @@ class Town:
             "public_url": "https://callboard.example.com",
         }
         values |= {name.lower(): value for name, value in self.stand_ins.overrides().items()}
-        self.settings = Settings(_env_file=None, **(values | settings))
+        self.settings = Given(**(values | settings))
         self.client: DingTalkClient
         self.open()
 
@@ -161,13 +161,12 @@ class Town:
 
     def quiet(self) -> None:
         """Returns when nothing is being handled or sent any more."""
-        done = threading.Event()
-        for _try in range(1000):
+        pause = threading.Event()
+        for _try in range(int(PATIENCE_S / LOOK_S)):
             with self.service.database.read() as tx:
-                # First what came in, as it leads to messages; and lanes in one look, as between two one may change.
-                if inbound.next_waiting(tx) is None and not seed.lanes_at_work(tx, self.clock()):
+                if not seed.at_work(tx, self.clock()):
                     return
-            done.wait(0.01)
+            pause.wait(LOOK_S)
         raise AssertionError("the service does not come to rest")
 
     def code_for(self, place: str, *, after: int = 0) -> str:

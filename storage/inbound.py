@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import Select, delete, exists, select, update
 
 from storage.database import Tx
+from storage.prepared import Prepared
 from storage.rows import insert_or_ignore
 from storage.schema import inbound
 
@@ -49,15 +50,22 @@ def next_waiting(tx: Tx) -> Waiting | None:
 
     Where another process handles a message, those that its sender wrote after it have to wait.
     """
+    row = _NEXT.first(tx)
+    if row is None:
+        return None
+    return Waiting(row.id, json.loads(tx.vault.open(row.body)), row.tries)
+
+
+def _next() -> Select[Any]:
     earlier = inbound.alias("earlier")
     behind = exists().where(
         earlier.c.sender == inbound.c.sender, earlier.c.body.is_not(None), earlier.c.id < inbound.c.id
     )
     query = select(inbound).where(inbound.c.body.is_not(None), ~behind).order_by(inbound.c.id).limit(1)
-    row = tx.conn.execute(query.with_for_update(skip_locked=True)).first()
-    if row is None:
-        return None
-    return Waiting(row.id, json.loads(tx.vault.open(row.body)), row.tries)
+    return query.with_for_update(skip_locked=True)
+
+
+_NEXT = Prepared(_next)
 
 
 def tried(tx: Tx, inbound_id: int) -> None:

@@ -213,7 +213,7 @@ class Sender:
                 permanent=True,
             )
         broken: list[tuple[TemplateRow, str]] = []
-        with self.database.read() as tx:
+        with self.database.look() as tx:
             method = contacts.method_by_id(tx, row.method_id) if row.method_id is not None else None
             if method is None:
                 raise DeliveryError("gone", _("The address was removed meanwhile."), permanent=True)

@@ -265,22 +265,26 @@ class Worker:
 
     def _claimed_of(self, due: set[Pick], held: frozenset[str], now: datetime) -> list[LaneRow]:
         """Lanes of these kinds, claimed for the senders that are free."""
-        lanes: list[LaneRow] = []
-        mine: dict[str, Held] = {}
-        with self._database.write(lasting=False) as tx:
-            while due and len(lanes) < MOST_CLAIMED:
-                one = next((one for one in self._choices(mine.values()) if one.pick in due), None)
+
+        def claim(tx: Tx) -> dict[Held, LaneRow]:
+            mine: dict[Held, LaneRow] = {}
+            left = set(due)
+            while left and len(mine) < MOST_CLAIMED:
+                one = next((one for one in self._choices(mine) if one.pick in left), None)
                 if one is None:
                     break
-                lane = deliveries.claim(tx, self._me, now, LEASE, {*held, *mine}, one.pick, full=one.full)
-                if lane is None:
-                    due.discard(one.pick)
+                taken = {*held, *(lane.key for lane in mine)}
+                row = deliveries.claim(tx, self._me, now, LEASE, taken, one.pick, full=one.full)
+                if row is None:
+                    left.discard(one.pick)
                 else:
-                    lanes.append(lane)
-                    mine[lane.key] = Held(lane.key, lane.urgent, lane.fails == 0)
+                    mine[Held(row.key, row.urgent, row.fails == 0)] = row
+            return mine
+
+        claimed = self._database.write_together(claim, lasting=False)
         with self._holding:
-            self._held |= mine
-        return lanes
+            self._held.update((lane.key, lane) for lane in claimed)
+        return list(claimed.values())
 
     def _visits(self) -> None:
         while (lane := self._claimed.get()) is not None:
@@ -353,7 +357,7 @@ class Visit:
     def step(self) -> bool:
         """Sends the lane's next message; False when it has to wait or there is none."""
         now = self._clock()
-        with self._database.read() as tx:
+        with self._database.look() as tx:
             act = self._planned(tx, now)
         return act()
 

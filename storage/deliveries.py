@@ -211,18 +211,27 @@ class Pick:
 ANY = Pick()
 
 
-def next_due(tx: Tx, held: Collection[str] = (), pick: Pick = ANY, *, full: str = "") -> datetime | None:
-    """When the next of these lanes may be claimed: up to now means at once; None: nothing waits.
+def _soonest(pick: Pick, full: str = "full") -> Select[Any]:
+    return select(func.min(lane.c.next_at, type_=lane.c.next_at.type)).where(*_picked(pick, full))
 
-    Not those in `held`, nor those of the channel `full`: their keys begin with it.
+
+def next_of_each(tx: Tx, held: Collection[str], wanted: Mapping[Pick, str]) -> dict[Pick, datetime]:
+    """Of which kinds of lanes something waits, and when the next of them may be claimed; in one look.
+
+    Not of those in `held`; of each kind not those of a channel that has its share: their keys begin with it.
     """
-    soonest: datetime | None = _soonest_of(pick).scalar(tx, held=list(held), full=_of_channel(full))
-    return soonest
+    row = _next_of(tuple(wanted)).first(
+        tx, held=list(held), **{f"full_{place}": _of_channel(full) for place, full in enumerate(wanted.values())}
+    )
+    return {pick: moment for pick, moment in zip(wanted, row or (), strict=True) if moment is not None}
 
 
 @cache
-def _soonest_of(pick: Pick) -> Prepared:
-    return Prepared(lambda: select(func.min(lane.c.next_at, type_=lane.c.next_at.type)).where(*_picked(pick)))
+def _next_of(picks: tuple[Pick, ...]) -> Prepared:
+    def build() -> Select[Any]:
+        return select(*(_soonest(pick, f"full_{place}").scalar_subquery() for place, pick in enumerate(picks)))
+
+    return Prepared(build)
 
 
 @cache
@@ -248,11 +257,11 @@ def _claim(pick: Pick) -> ReturningUpdate[Any]:
     )
 
 
-def _picked(pick: Pick) -> list[ColumnElement[bool]]:
+def _picked(pick: Pick, full: str = "full") -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = [
         lane.c.next_at.is_not(None),
         lane.c.key.not_in(bindparam("held", expanding=True)),
-        lane.c.key.not_like(bindparam("full")),
+        lane.c.key.not_like(bindparam(full)),
     ]
     if pick.urgent is not None:
         where.append(lane.c.urgent if pick.urgent else ~lane.c.urgent)
@@ -287,8 +296,8 @@ def claim(
 ) -> LaneRow | None:
     """Of these lanes the one that is due longest, now leased to `owner`; None when none is due.
 
-    `held` are lanes this process works on: a clock that jumps must not make it claim one of them twice. `pick` and
-    `full` as in `next_due`.
+    `held` are lanes this process works on: a clock that jumps must not make it claim one of them twice. None of the
+    channel `full`.
     """
     row = _claimed(pick).first(tx, now=now, until=now + lease, me=owner, held=list(held), full=_of_channel(full))
     return record(LaneRow, row) if row else None

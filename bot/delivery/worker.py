@@ -15,7 +15,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -238,22 +238,25 @@ class Worker:
 
     def _claim(self) -> None:
         """Claims what is due, as far as there are senders for it, and hands it to them; else says how long to pause."""
-        mine = self._choices()
+        mine = {one.pick: one.full for one in self._choices()}
+        if not mine:
+            return None
         held = self._lanes_held()
         now = self._clock()
-        if self._surely_due:
-            self._surely_due = False  # before the claim: what comes meanwhile is claimed after it
-            if self._hand_out(self._claimed_of({one.pick for one in mine}, held, now)):
-                return
-        # A look first: it waits for nobody who writes, and mostly nothing is due.
-        with self._database.read() as tx:
-            moments = {one.pick: deliveries.next_due(tx, held, one.pick, full=one.full) for one in mine}
-        due = {pick for pick, moment in moments.items() if moment is not None and moment <= now}
-        if due and self._hand_out(self._claimed_of(due, held, now)):
-            return
-        soonest = min((moment for moment in moments.values() if moment is not None), default=None)
-        if soonest is not None:
-            self._pause_s = min(self._poll_s, max(SPIN_S, (soonest - self._clock()).total_seconds()))
+        if not self._surely_due:
+            # A look first: it waits for nobody who writes, and mostly nothing is due.
+            with self._database.read() as tx:
+                moments = deliveries.next_of_each(tx, held, mine)
+            if not any(moment <= now for moment in moments.values()):
+                return self._pause_until(min(moments.values(), default=None))
+        self._surely_due = False  # before the claim: what comes meanwhile is claimed after it
+        if not self._hand_out(self._claimed_of(mine, held, now)):
+            self._pause_s = SPIN_S  # it was nothing, or another process has it: the next look says how long to pause
+        return None
+
+    def _pause_until(self, moment: datetime | None) -> None:
+        if moment is not None:
+            self._pause_s = min(self._poll_s, max(SPIN_S, (moment - self._clock()).total_seconds()))
 
     def _hand_out(self, lanes: Sequence[LaneRow]) -> bool:
         """Gives the lanes to the senders; False when there are none."""
@@ -263,20 +266,20 @@ class Worker:
             self._pause_s = 0.0
         return bool(lanes)
 
-    def _claimed_of(self, due: set[Pick], held: frozenset[str], now: datetime) -> list[LaneRow]:
-        """Lanes of these kinds, claimed for the senders that are free."""
+    def _claimed_of(self, wanted: Mapping[Pick, str], held: frozenset[str], now: datetime) -> list[LaneRow]:
+        """Lanes of these kinds that are due, claimed for the senders that are free."""
 
         def claim(tx: Tx) -> dict[Held, LaneRow]:
             mine: dict[Held, LaneRow] = {}
-            left = set(due)
-            while left and len(mine) < MOST_CLAIMED:
-                one = next((one for one in self._choices(mine) if one.pick in left), None)
+            due = {pick for pick, moment in deliveries.next_of_each(tx, held, wanted).items() if moment <= now}
+            while due and len(mine) < MOST_CLAIMED:
+                one = next((one for one in self._choices(mine) if one.pick in due), None)
                 if one is None:
                     break
                 taken = {*held, *(lane.key for lane in mine)}
                 row = deliveries.claim(tx, self._me, now, LEASE, taken, one.pick, full=one.full)
                 if row is None:
-                    left.discard(one.pick)
+                    due.discard(one.pick)
                 else:
                     mine[Held(row.key, row.urgent, row.fails == 0)] = row
             return mine

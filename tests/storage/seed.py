@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, exists, or_, select
 from handlers import names, outbox
 from storage import alerts, contacts, deliveries, groups, sources
 from storage.database import Database, Tx
+from storage.deliveries import ANY, Pick
 from storage.schema import delivery, inbound, lane, metadata
 from storage.sources import SourceRow
 
@@ -116,6 +117,11 @@ def owe(tx: Tx, lane: str, **values: Any) -> int:
     assert deliveries.owe(tx, [outbox.row(**(row | values))]) == 1
     query = delivery.select().order_by(delivery.c.id.desc()).limit(1)
     return int(tx.conn.execute(query).one().id)
+
+
+def next_due(tx: Tx, held: Collection[str] = (), pick: Pick = ANY, full: str = "") -> datetime | None:
+    """When the next of these lanes may be claimed."""
+    return deliveries.next_of_each(tx, held, {pick: full}).get(pick)
 
 
 _LANES_AT_WORK = exists().where(or_(lane.c.owner.is_not(None), lane.c.next_at <= bindparam("now")))

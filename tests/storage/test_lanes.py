@@ -96,8 +96,8 @@ def test_a_process_does_not_claim_what_it_holds_even_when_the_clock_says_its_lea
     assert held is not None
     later = NOW + timedelta(hours=1)
     with database.read() as tx:
-        assert deliveries.next_due(tx) == NOW + SOON
-        assert deliveries.next_due(tx, [held.key, "sms:b"]) is None
+        assert seed.next_due(tx) == NOW + SOON
+        assert seed.next_due(tx, [held.key, "sms:b"]) is None
     other = claim(database, later, held=(held.key,))
     assert other is not None
     assert other.key == "sms:b"
@@ -239,7 +239,7 @@ def test_a_lane_without_messages_is_idle_after_its_release(database: Database) -
     assert next_at(database, "sms:a") is None
     assert claim(database, NOW + timedelta(days=1)) is None
     with database.read() as tx:
-        assert deliveries.next_due(tx) is None
+        assert seed.next_due(tx) is None
         assert deliveries.leased(tx) == 0
 
 
@@ -547,8 +547,8 @@ def test_a_lane_with_something_urgent_is_claimed_before_a_hundred_that_are_due_l
         owe(tx, "sms:critical", priority=outbox.CRITICAL, due_at=NOW + SOON)
         deliveries.wake(tx, crowd, NOW)
         deliveries.wake(tx, ["sms:critical"], NOW + SOON)
-        assert deliveries.next_due(tx, (), URGENT) == NOW + SOON
-        assert deliveries.next_due(tx, ["sms:critical"], URGENT) is None
+        assert seed.next_due(tx, (), URGENT) == NOW + SOON
+        assert seed.next_due(tx, ["sms:critical"], URGENT) is None
     assert claimed(database, NOW, URGENT) is None
     assert claimed(database, NOW + SOON, URGENT) == "sms:critical"
     assert claimed(database, NOW + SOON, URGENT) is None
@@ -600,8 +600,8 @@ def test_lanes_that_are_well_are_told_from_those_whose_last_message_failed(datab
     well, ill = Pick(urgent=True, well=True), Pick(urgent=True, well=False)
     with database.write() as tx:
         deliveries.release(tx, held.key, held.token, NOW, open_at=None, fails=1, sent=[])
-        assert deliveries.next_due(tx, (), ill) == NOW
-        assert deliveries.next_due(tx, (), well) is None
+        assert seed.next_due(tx, (), ill) == NOW
+        assert seed.next_due(tx, (), well) is None
     assert claimed(database, NOW, well) is None
     assert claimed(database, NOW, Pick(urgent=False, well=False)) is None
     assert claimed(database, NOW, ill) == "sms:a"
@@ -616,8 +616,8 @@ def test_a_channel_that_has_its_share_is_left_out(database: Database) -> None:
     channels = [deliveries.channel_of(key) for key in keys]
     assert channels == ["dingtalk", "chat:dingtalk", "person:dingtalk", "chat:slack", "sms"]
     with database.read() as tx:
-        assert deliveries.next_due(tx, full="dingtalk") == NOW + timedelta(seconds=1)
-        assert deliveries.next_due(tx, full="chat:dingtalk") == NOW
+        assert seed.next_due(tx, full="dingtalk") == NOW + timedelta(seconds=1)
+        assert seed.next_due(tx, full="chat:dingtalk") == NOW
     assert claimed(database, NOW + SOON, full="dingtalk") == keys[1]
     assert claimed(database, NOW + SOON, full="chat:dingtalk") == keys[0]
     assert claimed(database, NOW + SOON, full="person:dingtalk") == keys[3]

@@ -24,6 +24,7 @@ from storage.schema import lane
 from tests import postgres
 from tests.bot.delivery.test_worker import PATIENCE_S, Shop, address, card, clock, make, robot
 from tests.conftest import Clock
+from tests.storage import seed
 from tests.storage.fixtures import postgres_database, shared_postgres
 from tests.storage.seed import NOW
 
@@ -139,7 +140,7 @@ def test_what_hangs_is_kept_by_a_process_that_lives_and_taken_over_from_one_that
     clock.forward(LEASE.total_seconds() - 1)
     first.worker.renew()
     with database.read() as tx:
-        assert deliveries.next_due(tx) == clock() + LEASE
+        assert seed.next_due(tx) == clock() + LEASE
     first.worker.stop(0.2)  # renews nothing more, and its send still hangs: so does a machine that stands still
     clock.forward(LEASE.total_seconds())
     second.worker.wake()
@@ -165,7 +166,7 @@ def test_a_stop_gives_back_what_was_claimed(make: Callable[..., Shop], database:
     first.close()
     with database.read() as tx:
         assert deliveries.leased(tx) == 0
-        assert deliveries.next_due(tx) is not None, "what waits is there for another"
+        assert seed.next_due(tx) is not None, "what waits is there for another"
 
 
 def test_a_message_that_was_sent_while_the_database_was_away_is_not_sent_again(

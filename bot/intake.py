@@ -157,8 +157,19 @@ class Intake:
             raise NotStored
         return self.taken(job)
 
-    def hand_over(self, source: SourceRow, token: str, report: Sequence[Alert], told: Callable[[], None]) -> Job:
-        """Gives the report to the committer. Raises Overloaded or NotStored, and then it was not taken."""
+    def hand_over(
+        self,
+        source: SourceRow,
+        token: str,
+        report: Sequence[Alert],
+        told: Callable[[], None],
+        *,
+        more_to_come: bool = False,
+    ) -> Job:
+        """Gives the report to the committer. Raises Overloaded or NotStored, and then it was not taken.
+
+        more_to_come  the committer is not woken for it: `wake` follows
+        """
         job = Job(source, token, report, told, self._ticks() + PATIENCE_S)
         with self._news:
             if self._waiting and self._waiting + len(report) > self._most_waiting:
@@ -167,8 +178,14 @@ class Intake:
                 raise NotStored
             self._jobs.append(job)
             self._waiting += len(report)
-            self._news.notify()
+            if not more_to_come:
+                self._news.notify()
         return job
+
+    def wake(self) -> None:
+        """Something was handed over."""
+        with self._news:
+            self._news.notify()
 
     def taken(self, job: Job) -> tuple[int, ...]:
         """The numbers of a settled job's alerts. Raises NotStored, UnknownSource."""

@@ -128,6 +128,7 @@ class QuickAlerts:
         self._answered = metrics.http_requests.labels(ROUTE, "200")
         self._waiting: dict[Sender, None] = {}  # in the order in which they came
         self._looking = False
+        self._read: list[tuple[Sender, SourceRow, str, Sequence[Alert]]] = []
         self._settled: deque[Sender] = deque()
         self._rung = False
 
@@ -144,17 +145,26 @@ class QuickAlerts:
         except Exception:  # whatever it is, the route meets it too
             return False
         loop = asyncio.get_running_loop()
-        one = Sender(tell, loop.time() + PATIENCE_S)
-        try:
-            one.job = self._intake.hand_over(source, token, report, partial(self._ring, loop, one))
-        except (Overloaded, NotStored) as error:
-            loop.call_soon(tell, self._refusal(error))
-            return True
-        self._waiting[one] = None
-        if not self._looking:
-            self._looking = True
-            loop.call_at(one.until, self._look, loop)
+        if not self._read:
+            loop.call_soon(self._hand_over, loop)
+        self._read.append((Sender(tell, loop.time() + PATIENCE_S), source, token, report))
         return True
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Gives away what was read since the loop looked for news: all at once, so that it is one commit."""
+        read, self._read = self._read, []
+        for one, source, token, report in read:
+            ring = partial(self._ring, loop, one)
+            try:
+                one.job = self._intake.hand_over(source, token, report, ring, more_to_come=True)
+            except (Overloaded, NotStored) as error:
+                _told(one, self._refusal(error))
+                continue
+            self._waiting[one] = None
+            if not self._looking:
+                self._looking = True
+                loop.call_at(one.until, self._look, loop)
+        self._intake.wake()
 
     def _ring(self, loop: asyncio.AbstractEventLoop, one: Sender) -> None:
         """From any thread: the sender's job is settled. Wakes the loop once for all that were since it looked."""

@@ -293,15 +293,15 @@ alert = Table(
     Column("post", JSON(none_as_null=True)),  # platform and body of a robot's message; NULL = a condition
     Column("silence_id", Key),  # the silence that hides it, or hid its end; NULL = none
     Column("shown", Integer),  # the version that its cards in chat show; NULL = it was never shown
+    # At most one alert of a condition is open, and all of a condition are found. In one index: fingerprints come in no
+    # order, and each index more is another page to be written for nearly every alert.
     Index(
-        "uq_alert_open",
+        "uq_alert_incident",
         "source_id",
         "fingerprint",
+        text("(CASE WHEN status = 'firing' THEN 0 ELSE id END)"),
         unique=True,
-        sqlite_where=text("status = 'firing'"),
-        postgresql_where=text("status = 'firing'"),
     ),
-    Index("ix_alert_fingerprint", "source_id", "fingerprint"),
     Index(
         "ix_alert_silence",
         "silence_id",

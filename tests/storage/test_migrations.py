@@ -11,11 +11,16 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import Connection, inspect
 
 from storage.database import MIGRATIONS, Database
 from storage.schema import metadata
 from tests.storage.test_database import ROOT
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index"),
+    pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index"),
+]
 
 
 @pytest.fixture
@@ -25,9 +30,15 @@ def empty(database_url: str) -> Iterator[Database]:
     database.close()
 
 
+def comparable(_object: object, name: str | None, kind: str, _reflected: object, _compared: object) -> bool:
+    """Not indexes with expressions: Alembic cannot read them back (`described` does)."""
+    return kind != "index" or name != "uq_alert_incident"
+
+
 def differences(database: Database) -> list[object]:
+    options = {"compare_type": True, "compare_server_default": True, "include_object": comparable}
     with database.write() as tx:
-        context = MigrationContext.configure(tx.conn, opts={"compare_type": True, "compare_server_default": True})
+        context = MigrationContext.configure(tx.conn, opts=options)
         return list(compare_metadata(context, metadata))
 
 
@@ -39,22 +50,33 @@ def test_an_empty_database_gets_the_tables_of_the_schema_and_a_second_upgrade_ch
     assert differences(empty) == []
 
 
-def test_partial_indexes_and_foreign_keys_are_the_same_as_in_the_schema(empty: Database) -> None:
+INDEXES = {
+    "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY name",
+    "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname",
+}
+
+
+def test_indexes_and_foreign_keys_are_the_same_as_in_the_schema(empty: Database) -> None:
     """Autogenerate does not look at the conditions of partial indexes, and what it overlooks makes duplicates."""
     empty.upgrade()
     with empty.write() as tx:
-        migrated = described(tx.conn)
+        migrated = described(tx.conn), indexes(tx.conn)
         metadata.drop_all(tx.conn)
         metadata.create_all(tx.conn)
-        assert migrated == described(tx.conn)
-    assert any("firing" in str(index) for index in migrated["alert"]["indexes"])
+        assert migrated == (described(tx.conn), indexes(tx.conn))
+        assert "WHEN" in indexes(tx.conn)["uq_alert_incident"].upper()
 
 
-def described(connection: object) -> dict[str, dict[str, list[str]]]:
+def indexes(connection: Connection) -> dict[str, str]:
+    """Each index as the database says that it was made."""
+    said = connection.exec_driver_sql(INDEXES[connection.dialect.name])
+    return {name: " ".join(made.split()) for name, made in said if not name.startswith("alembic_version")}
+
+
+def described(connection: Connection) -> dict[str, dict[str, list[str]]]:
     look = inspect(connection)
     return {
         table: {
-            "indexes": sorted(map(plain, look.get_indexes(table))),
             "keys": sorted(map(plain, look.get_foreign_keys(table))),
             "unique": sorted(map(plain, look.get_unique_constraints(table))),
         }
@@ -63,7 +85,7 @@ def described(connection: object) -> dict[str, dict[str, list[str]]]:
 
 
 def plain(found: object) -> str:
-    """Equal for equal things; the conditions of indexes are objects that compare by identity."""
+    """Equal for equal things, in whatever order a database tells of them."""
     if isinstance(found, dict):
         return str(sorted((name, plain(value)) for name, value in found.items()))
     return str(found)

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from bot.delivery.clock import VAGUE_S, SharedClock
 from bot.delivery.replicas import GAP_S, Replicas
-from bot.delivery.worker import LEASE
+from bot.delivery.visit import LEASE
 from bot.metrics import Heartbeats
 from handlers import outbox
 from handlers.budgets import Throttle

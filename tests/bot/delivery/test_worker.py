@@ -15,7 +15,8 @@ from sqlalchemy import select, update
 from bot.channels import CHANNELS
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
 from bot.delivery.compose import Sender
-from bot.delivery.worker import PATIENT_TRIES, SETTLING, STUMBLE, Worker
+from bot.delivery.visit import PATIENT_TRIES, STUMBLE
+from bot.delivery.worker import SETTLING, Worker
 from bot.http import Http
 from bot.metrics import Heartbeats, Metrics
 from bot.platforms.contract import Place, Platform, Speaker

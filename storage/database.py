@@ -43,6 +43,9 @@ BUSY_TIMEOUT_MS = 5000
 TURN_TIMEOUT_S = 30.0
 """How long a thread waits for its turn on SQLite."""
 
+LOOK_TIMEOUT_S = 0.03
+"""How long a thread waits for its turn to look: others may look at tens of thousands of messages, and it at one."""
+
 MOST_TOGETHER = 100
 """Small writes in one transaction."""
 
@@ -199,7 +202,7 @@ class Database:
         self._guard = threading.local()
         self._hasty = False
         self._turns = Turns(TURN_TIMEOUT_S)
-        self._looks = Turns(TURN_TIMEOUT_S)
+        self._looks = Turns(LOOK_TIMEOUT_S)
         self._together = Together(lambda: self.write(lasting=False), MOST_TOGETHER)
         if self.sqlite:
             if self.url.database:
@@ -250,9 +253,13 @@ class Database:
         """On SQLite: brings to the disk what was committed and not lasting. Nobody who writes waits for it."""
         if self._hasty and self.url.database:
             self._hasty = False  # before: what is committed meanwhile may be behind it
-            # Only the log: what was moved from it into the database file was brought to the disk before it was moved.
-            with Path(f"{self.url.database}-wal").open("rb") as log:
-                os.fdatasync(log.fileno())
+            try:
+                # Only the log: what is moved from it into the database file is brought to the disk before it is moved.
+                with Path(f"{self.url.database}-wal").open("rb") as log:
+                    os.fdatasync(log.fileno())
+            except OSError:
+                self._hasty = True
+                raise
 
     def _no_other(self) -> None:
         if getattr(self._guard, "writing", False):
@@ -267,6 +274,10 @@ class Database:
         try:
             yield
         finally:
+            if (
+                connection.in_transaction
+            ):  # a commit that failed may leave it open, and what follows does not work in one
+                connection.rollback()
             connection.execute("PRAGMA synchronous=FULL")
 
     @contextmanager
@@ -278,10 +289,11 @@ class Database:
     def look(self) -> Iterator[Tx]:
         """As `read`, for what many threads read and work out at the same time.
 
-        SQLite: one after the other. All of it happens in this process, and threads that compute at the same time only
-        take the interpreter from each other, at every statement: one and the same thing takes ten times as long then.
+        SQLite: one after the other, as far as none takes long. All of it happens in this process, and threads that
+        compute at the same time only take the interpreter from each other, at every statement: one and the same thing
+        takes ten times as long then.
         """
-        with self._looks.turn() if self.sqlite else nullcontext(), self.read() as tx:
+        with self._looks.turn(needed=False) if self.sqlite else nullcontext(), self.read() as tx:
             yield tx
 
     def now(self) -> datetime:

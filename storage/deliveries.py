@@ -45,6 +45,9 @@ READY, MERGED = (literal_column(f"'{state}'", delivery.c.state.type) for state i
 """Written into the SQL: an index over rows of one state is of use only when that is known before any value is. (With a
 bound value SQLite makes its plan anew at each execution, which takes many times as long as the rest.)"""
 
+MOST_AT_ONCE = 5000
+"""Lanes in one statement."""
+
 AHEAD = 2
 """Messages of a smaller priority never wait because others of their lane have to (`calm_at`)."""
 
@@ -146,11 +149,13 @@ def wake(tx: Tx, keys: Iterable[str], now: datetime) -> None:
         for key in wanted
     ]
     insert_or_ignore(tx, lane, fresh)
-    if not tx.sqlite:
-        # A lane that is being released right now: waits until that is done, so that the statement below sees it idle.
-        # (An UPDATE alone passes over rows that did not match when it began.) In one order, against deadlocks.
-        tx.conn.execute(select(lane.c.key).where(lane.c.key.in_(wanted)).order_by(lane.c.key).with_for_update())
-    _WAKE.run(tx, keys=wanted, now=now)
+    for at in range(0, len(wanted), MOST_AT_ONCE):
+        part = wanted[at : at + MOST_AT_ONCE]
+        if not tx.sqlite:
+            # A lane that is being released right now: waits until that is done, so that the statement below sees it idle.
+            # (An UPDATE alone passes over rows that did not match when it began.) In one order, against deadlocks.
+            tx.conn.execute(select(lane.c.key).where(lane.c.key.in_(part)).order_by(lane.c.key).with_for_update())
+        _WAKE.run(tx, keys=part, now=now)
 
 
 def _wake_up() -> Update:
@@ -567,8 +572,11 @@ def release(
     """Gives the lane back, due again when its next message is and its gate is open. An old token changes nothing.
 
     With `calm_at` nothing but what goes AHEAD makes it due before then; what comes later, and is more urgent than
-    `calm_for`, does (see `wake`). `only_idle`: not when something waits in it that is due; False then.
+    `calm_for`, does (see `wake`). `only_idle`: not when something waits in it that is due; False then. (Asked before all
+    else: to look through a long line takes its time.)
     """
+    if only_idle and _READY.first(tx, lane_=key, now=now, most=1) is not None:
+        return False
     if not tx.sqlite:  # where others may be waking it; what the next statement sees has to be all that they woke it for
         held = (lane.c.key == key) & (lane.c.token == token)
         tx.conn.execute(select(lane.c.key).where(held).with_for_update())

@@ -28,5 +28,7 @@ def translated(conn: Connection, sql: str, error: Exception) -> Exception:
         sql, None, error, dbapi.Error, hide_parameters=True, connection_invalidated=gone, dialect=dialect
     )
     if gone:
+        # As SQLAlchemy does it: the others in the pool are as old, and each would fail once.
+        conn.engine.pool._invalidate(conn.connection, error)
         conn.invalidate(error)
     return cast("Exception", told)

@@ -18,6 +18,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from storage.database import Tx
 from storage.driver import translated
 
+PADDED = 1024
+"""Up to so many values of a list are padded."""
+
 _NOTHING = object()
 
 Processor = Callable[[Any], Any] | None
@@ -139,9 +142,12 @@ class _Compiled:
 
 
 def _padded(values: Sequence[Any]) -> Sequence[Any]:
-    """As long as the next power of two, so that a statement has few forms; in an IN what comes twice changes nothing."""
+    """As long as the next power of two, so that a statement has few forms; in an IN what comes twice changes nothing.
+
+    Long ones come seldom, and databases have a limit.
+    """
     size = len(values)
-    if size < 2:
+    if size < 2 or size > PADDED:
         return values
     return [*values, *[values[-1]] * ((1 << (size - 1).bit_length()) - size)]
 
@@ -160,8 +166,8 @@ class Prepared:
 
     def all(self, tx: Tx, **values: Any) -> list[Any]:
         """The rows, each a named tuple."""
-        compiled, cursor = self._executed(tx, values)
-        return [compiled.read(row) for row in cursor.fetchall()]
+        compiled, rows = self._executed(tx, values, lambda cursor: cursor.fetchall())
+        return [compiled.read(row) for row in rows]
 
     def first(self, tx: Tx, **values: Any) -> Any | None:
         """The first row; None when there is none."""
@@ -175,8 +181,7 @@ class Prepared:
 
     def run(self, tx: Tx, **values: Any) -> int:
         """How many rows were written."""
-        _compiled, cursor = self._executed(tx, values)
-        return int(cursor.rowcount)
+        return int(self._executed(tx, values, lambda cursor: cursor.rowcount)[1])
 
     def run_each(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
         """The statement once for each of these; how many rows were written."""
@@ -191,14 +196,15 @@ class Prepared:
             raise translated(tx.conn, form.sql, error) from error
         return int(cursor.rowcount)
 
-    def _executed(self, tx: Tx, values: dict[str, Any]) -> tuple[_Compiled, Any]:
+    def _executed(self, tx: Tx, values: dict[str, Any], take: Callable[[Any], Any]) -> tuple[_Compiled, Any]:
+        """`take` takes from the cursor what is wanted: reading may fail as well."""
         compiled = self._of(tx)
         for name in compiled.lists:
             values[name] = _padded(values[name])
         form = compiled.form(values)
         driver: Any = tx.conn.connection.driver_connection
         try:
-            return compiled, driver.execute(form.sql, form.filled(values))
+            return compiled, take(driver.execute(form.sql, form.filled(values)))
         except Exception as error:
             raise translated(tx.conn, form.sql, error) from error
 

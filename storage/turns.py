@@ -29,28 +29,31 @@ class Turns:
         self._taken = False
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Raises TurnTimeout."""
-        self._take()
+    def turn(self, *, needed: bool = True) -> Iterator[None]:
+        """Raises TurnTimeout; where the turn is not needed it is only waited for, and then one goes on without it."""
+        taken = self._take()
+        if needed and not taken:
+            raise TurnTimeout
         try:
             yield
         finally:
-            self._give()
+            if taken:
+                self._give()
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
         with self._guard:
             if not self._taken:
                 self._taken = True
-                return
+                return True
             mine = threading.Lock()
             mine.acquire()
             self._line.append(mine)
         if mine.acquire(timeout=self._timeout_s):
-            return
+            return True
         with self._guard, suppress(ValueError):
             self._line.remove(mine)
-            raise TurnTimeout
-        # It became ours in this very moment.
+            return False
+        return True  # it became ours in this very moment
 
     def _give(self) -> None:
         with self._guard:

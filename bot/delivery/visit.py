@@ -257,9 +257,11 @@ class Visit:
         self._fails = 0
         since = [row.created_at] if row.kind == "alert" else []
 
+        released = False
+
         def write(tx: Tx) -> None:
-            nonlocal since
-            self._released = False  # whatever was written before this was taken back
+            nonlocal since, released
+            released = False  # whatever was written before this was taken back
             if row.kind == "digest":
                 since = [one.created_at for one in deliveries.merged(tx, row.id)]
             woken = outcomes.sent(tx, row, receipt, self._rules, now)
@@ -267,15 +269,15 @@ class Visit:
             deliveries.wake(tx, woken, now)
             # Most lanes have one message. Not together with other lanes' locks: two visits could wait for each other.
             if not woken:
-                self._released = self._give_back(tx, only_idle=True)
+                released = self._give_back(tx, only_idle=True)
 
         def write_least(tx: Tx) -> None:
-            self._released = False
             deliveries.settle(tx, row.id, state="sent", done_at=now, receipt=receipt[:255], reason="", say=None)
             deliveries.settle_merged(tx, row.id, state="sent", done_at=now, reason="", say=None)
 
         try:
             self._settle(row, write)
+            self._released = released
         except Exception:
             # Whatever was to follow from it: the platform took the message, and must not get it again and again.
             log.exception("what follows from a sent message could not be written", extra={"delivery": row.id})

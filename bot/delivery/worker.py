@@ -147,6 +147,7 @@ class Worker:
             ticks = time.monotonic()
             if ticks >= sweep_at:
                 self._guarded(self._sweep)
+                self._guarded(self._database.make_lasting)
                 sweep_at = ticks + SWEEP_S
             if ticks >= renew_at:
                 self._guarded(self.renew)
@@ -192,7 +193,6 @@ class Worker:
         self._last = now
         with self._database.write() as tx:  # by itself: whatever it meets, what is owed is looked after
             deliveries.wake(tx, due.run(tx, self._rules, now), now)
-        self._database.make_lasting()
 
     def _tidy(self) -> None:
         now = self._clock()

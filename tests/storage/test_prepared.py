@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import bindparam, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import IntegrityError, InternalError, OperationalError, ProgrammingError
 
 from storage.database import Database, is_unavailable
 from storage.prepared import Prepared
 from storage.rows import insert_or_ignore
 from storage.schema import contact, lane
+from tests.storage import seed
 
 NOW = datetime(2026, 11, 23, 4, 5, 6, 789000, tzinfo=UTC)
 
@@ -138,3 +140,39 @@ def test_rows_that_share_some_values_are_each_written_with_their_own(database: D
         assert ADD.run_each(tx, rows) == len(rows)
         found = SOME.all(tx, keys=[row["key"] for row in rows])
     assert [(row.next_at, row.sent) for row in found] == list(zip(moments, sent, strict=True))
+
+
+def test_after_a_failover_not_every_connection_of_the_pool_fails_once(postgres_database: Database) -> None:
+    database = Database(seed.url_of(postgres_database), seed.KEY)
+    old = [database._writer.connect() for _ in range(5)]
+    for connection in old:
+        connection.exec_driver_sql("SET default_transaction_read_only = on")
+        connection.commit()
+    for connection in old:
+        connection.close()
+    errors: list[Exception] = []
+    for _try in range(6):
+        try:
+            with database.write() as tx:
+                FORGET.run(tx, now=NOW)
+        except InternalError as error:
+            errors.append(error)
+    database.close()
+    assert [is_unavailable(error) for error in errors] == [True]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_an_error_while_rows_are_read_is_sqlalchemys_too(database: Database) -> None:
+    filled(database, *[f"lane-{number}" for number in range(500)])
+    calls = iter(range(5))
+    with database.read() as tx:
+        driver: Any = tx.conn.connection.driver_connection
+        driver.set_progress_handler(lambda: next(calls, None) is None, 100)
+        with pytest.raises(OperationalError):
+            OTHERS.all(tx, keys=[])
+        driver.set_progress_handler(None, 100)
+
+
+def test_a_very_long_list_is_no_longer_than_it_is(postgres_database: Database) -> None:
+    with postgres_database.read() as tx:
+        assert SOME.all(tx, keys=[f"lane-{number}" for number in range(40_000)]) == []

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from storage.database import Database, is_unavailable
 from storage.schema import setting
@@ -42,13 +43,25 @@ def test_whoever_waits_longest_is_next_also_when_the_first_comes_back_at_once() 
     assert order == ["a", "b", "c", "again"]
 
 
+def once(turns: Turns, *, needed: bool = True) -> str:
+    with turns.turn(needed=needed):
+        return "went on"
+
+
+def test_who_does_not_need_its_turn_goes_on_without_and_takes_it_from_nobody() -> None:
+    turns = Turns(0.01)
+    with turns.turn(), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(once, turns, needed=False).result(PATIENCE_S) == "went on"
+        assert isinstance(pool.submit(once, turns).exception(PATIENCE_S), TurnTimeout)
+    assert once(turns) == "went on"
+
+
 def test_who_waited_too_long_leaves_the_line_and_the_others_go_on() -> None:
     turns = Turns(0.01)
     with turns.turn(), ThreadPoolExecutor(1) as pool:
-        late = pool.submit(turns._take)
+        late = pool.submit(once, turns)
         assert isinstance(late.exception(PATIENCE_S), TurnTimeout)
-    with turns.turn():
-        pass
+    once(turns)
     assert is_unavailable(TurnTimeout())
 
 
@@ -161,3 +174,31 @@ def test_many_threads_write_together_and_nothing_is_lost(database: Database) -> 
 def test_a_transaction_inside_another_one_is_refused_and_does_not_wait_for_itself(database: Database) -> None:
     with database.write(), pytest.raises(RuntimeError, match="already open"):
         database.write_together(lambda _tx: None)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_after_a_commit_that_failed_the_next_lasting_one_is_lasting(database: Database) -> None:
+    with database.write() as tx:
+        tx.conn.exec_driver_sql("CREATE TABLE one (id INTEGER PRIMARY KEY)")
+        tx.conn.exec_driver_sql("CREATE TABLE two (id INTEGER REFERENCES one (id) DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(IntegrityError), database.write(lasting=False) as tx:
+        tx.conn.exec_driver_sql("INSERT INTO two VALUES (1)")
+    with database.write() as tx:
+        assert tx.conn.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert tx.conn.exec_driver_sql("SELECT count(*) FROM two").scalar() == 0
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_could_not_be_brought_to_the_disk_is_tried_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    database.write_together(lambda tx: tx.conn.execute(setting.insert().values(name="a", value="b")), lasting=False)
+    with monkeypatch.context() as broken:
+        broken.setattr("os.fdatasync", lambda _file: (_ for _ in ()).throw(OSError("the disk is gone")))
+        with pytest.raises(OSError, match="gone"):
+            database.make_lasting()
+    monkeypatch.setattr("os.fdatasync", synced.append)
+    database.make_lasting()
+    database.make_lasting()
+    assert len(synced) == 1

@@ -274,9 +274,8 @@ class Database:
         try:
             yield
         finally:
-            if (
-                connection.in_transaction
-            ):  # a commit that failed may leave it open, and what follows does not work in one
+            # A commit that failed may leave it open, and the setting cannot be changed inside of it.
+            if connection.in_transaction:
                 connection.rollback()
             connection.execute("PRAGMA synchronous=FULL")
 

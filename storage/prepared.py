@@ -19,7 +19,7 @@ from storage.database import Tx
 from storage.driver import translated
 
 PADDED = 1024
-"""Up to so many values of a list are padded."""
+"""Lists of up to so many values are padded, and their forms are kept."""
 
 _NOTHING = object()
 
@@ -109,7 +109,9 @@ class _Compiled:
         key = tuple(len(given[name]) for name in self.lists)
         form = self._forms.get(key)
         if form is None:
-            form = self._forms[key] = self._made(given)
+            form = self._made(given)
+            if all(length <= PADDED for length in key):  # else there could be as many as there are lengths
+                self._forms[key] = form
         return form
 
     def _made(self, given: Mapping[str, Any]) -> _Form:

@@ -176,3 +176,12 @@ def test_an_error_while_rows_are_read_is_sqlalchemys_too(database: Database) -> 
 def test_a_very_long_list_is_no_longer_than_it_is(postgres_database: Database) -> None:
     with postgres_database.read() as tx:
         assert SOME.all(tx, keys=[f"lane-{number}" for number in range(40_000)]) == []
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_no_more_forms_are_kept_than_there_are_powers_of_two(database: Database) -> None:
+    some = Prepared(lambda: select(lane.c.key).where(lane.c.key.in_(bindparam("keys", expanding=True))))
+    with database.read() as tx:
+        for count in (*range(1, 40), *range(1000, 1060)):
+            some.all(tx, keys=["a"] * count)
+        assert sorted(some._of(tx)._forms) == [(1,), (2,), (4,), (8,), (16,), (32,), (64,), (1024,)]

@@ -239,6 +239,7 @@ class Service:
             repeat=self.rules.repeat_interval,
             wake_worker=self.wake_workers,
             calls="voice" not in self.rules.missing,
+            early=self.worker.early if self.database.sqlite and "worker" in parts else None,
             **watched,
         )
         self.slack = self._slack()

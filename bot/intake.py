@@ -13,10 +13,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby, islice
+from typing import Protocol
 
 from prometheus_client import Counter
 
@@ -92,6 +94,16 @@ class Job:
             self.told()
 
 
+class Early(Protocol):
+    """Who begins to send what is owed already in the transaction that owes it."""
+
+    def claim(self, tx: Tx, keys: Collection[str], now: datetime) -> frozenset[str]:
+        """Those of the lanes that are taken care of; the others have to be woken."""
+
+    def send(self) -> None:
+        """What was claimed is committed."""
+
+
 class Intake:
     def __init__(
         self,
@@ -106,7 +118,10 @@ class Intake:
         most_owed: int = MOST_OWED,
         ticks: Callable[[], float] = time.monotonic,
         calls: bool = False,
+        early: Callable[[], AbstractContextManager[Early]] | None = None,
     ) -> None:
+        """`early`: around each transaction, where the worker is in this process; only on SQLite."""
+        self._early: Callable[[], AbstractContextManager[Early | None]] = early or nullcontext
         self._database = database
         self._clock = clock
         self._repeat = repeat
@@ -316,11 +331,13 @@ class Intake:
     def _store(self, gathered: list[Job]) -> None:
         now = self._clock()
         lanes: set[str] = set()
-        with self._database.write() as tx:
+        with self._early() as early, self._database.write(seen=early.send if early else None) as tx:
             # Sources are locked in one order, so that two processes never wait for each other.
             by_source = sorted(gathered, key=lambda job: job.source.id)
             for _source, jobs in groupby(by_source, key=lambda job: job.source.id):
                 lanes |= self._accept(tx, list(jobs), now)
+            if early is not None:
+                lanes -= early.claim(tx, lanes, now)
             if tx.sqlite:
                 deliveries.wake(tx, lanes, now)
         for job in gathered:

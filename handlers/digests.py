@@ -140,6 +140,10 @@ class Traffic:
     def ordinary(self, at: int) -> int:
         return self.used(at) - self._within(self.cards, at)
 
+    def is_calm(self) -> bool:
+        """Whether so few were sent that the next one goes at once, whatever it is."""
+        return self.used(self.now) < self.share.free
+
     def may_go_ahead(self) -> bool:
         """Whether one more alert may have a card of its own before the crowd."""
         alerts = self.share.throttle.count - self.share.urgent
@@ -191,7 +195,7 @@ def calm(waiting: Sequence[Waiting], traffic: Traffic) -> Decision:
     other is spread over what is left of the window, or it would be used up by the first seconds of a storm.
     """
     first = waiting[0]
-    if traffic.used(traffic.now) < traffic.share.free:
+    if traffic.is_calm():
         return Send(first)
     if first.priority <= outbox.CRITICAL and traffic.may_go_ahead():
         return Send(first, ahead=True)

@@ -1,6 +1,6 @@
 """Opening the database, transactions, and migrations.
 
-SQLite: write-ahead log with full durability (an answered alert survives a power cut), one connection for writing so
+SQLite: write-ahead log, brought to the disk by us (an answered alert survives a power cut), one connection for writing so
 that threads queue in our pool and not in SQLite's sleep-and-retry, readers beside it. PostgreSQL: one pool for both; the
 URL may name several hosts (`?host=a:5432&host=b:5432&target_session_attrs=read-write`), of which the one that can be
 written to is used, also after it has changed.
@@ -9,10 +9,8 @@ written to is used, also after it has changed.
 from __future__ import annotations
 
 import fcntl
-import json
-import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,17 +27,16 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from storage.driver import is_read_only, translated
+from storage.driver import is_read_only
 from storage.schema import from_ms, setting
 from storage.session import TIME, Session, connect_args
+from storage.sqlite import Connections, Wal
 from storage.turns import Together, Turns, TurnTimeout
 from storage.vault import Vault, WrongKey
 
 T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_TIMEOUT_MS = 5000
-
 TURN_TIMEOUT_S = 30.0
 """How long a thread waits for its turn on SQLite."""
 
@@ -49,8 +46,8 @@ LOOK_TIMEOUT_S = 0.03
 MOST_TOGETHER = 100
 """Small writes in one transaction."""
 
-CACHED_STATEMENTS = 512
-"""Of each connection to SQLite: compiling one takes longer than carrying it out."""
+READERS = 16
+"""Connections that read SQLite at the same time."""
 
 CANARY = "canary"
 
@@ -69,7 +66,7 @@ class DatabaseBusy(Exception):
 
 
 class NotConfirmed(Exception):
-    """The transaction is committed here, and perhaps not on the synchronous standby: a failover may lose it."""
+    """The transaction is committed, and may be lost: perhaps it is not on the synchronous standby, or not on the disk."""
 
 
 def is_unavailable(error: Exception) -> bool:
@@ -91,68 +88,9 @@ class Tx:
         return self.conn.dialect.name == "sqlite"
 
 
-@contextmanager
-def _one_process(file: str | None) -> Iterator[None]:
-    """Waits until no other process is opening this SQLite file.
-
-    Turning a new file into one with a write-ahead log is the one step for which SQLite does not wait: of two
-    processes that do it at once, one is refused whatever its busy timeout (https://www.sqlite.org/wal.html).
-    """
-    if not file:
-        yield
-        return
-    with Path(f"{file}.open.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 WRITER = ("cache_size=-32000", "wal_autocheckpoint=8000")
 """Of the one connection that writes. In a storm nearly every alert writes pages somewhere in an index: those pages stay in
 memory (32 MB), and are moved from the log into the file more seldom (every 32 MB), so that most are moved once."""
-
-
-def _as_json(value: Any) -> str:
-    """Most of what is stored as JSON is empty, and an encoder takes its time for that too."""
-    if not value and isinstance(value, dict | list):
-        return "[]" if isinstance(value, list) else "{}"
-    return json.dumps(value)
-
-
-def _sqlite_engine(url: str, *, begin: str, size: int, settings: Sequence[str] = ()) -> Engine:
-    """`settings`: further pragmas of its connections."""
-    engine = create_engine(
-        url,
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=30,
-        pool_use_lifo=True,  # each connection has its own pages and statements in memory: the one used last has them all
-        hide_parameters=True,  # an error is logged, and values may be people's
-        json_serializer=_as_json,
-        connect_args={"check_same_thread": False, "cached_statements": CACHED_STATEMENTS},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
-        with _one_process(engine.url.database):
-            for pragma in (
-                f"busy_timeout={BUSY_TIMEOUT_MS}",
-                "journal_mode=WAL",
-                "synchronous=FULL",
-                "foreign_keys=ON",
-                *settings,
-            ):
-                connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        driver: Any = connection.connection.driver_connection
-        try:
-            driver.execute(begin)
-        except Exception as error:
-            raise translated(connection, begin, error) from error
-
-    return engine
 
 
 @cache
@@ -200,40 +138,59 @@ class Database:
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self._locks: list[Any] = []
         self._guard = threading.local()
-        self._hasty = False
         self._turns = Turns(TURN_TIMEOUT_S)
         self._looks = Turns(LOOK_TIMEOUT_S)
         self._together = Together(lambda: self.write(lasting=False), MOST_TOGETHER)
         if self.sqlite:
             if self.url.database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-            self._writer = _sqlite_engine(url, begin="BEGIN IMMEDIATE", size=1, settings=WRITER)
-            self._reader = _sqlite_engine(url, begin="BEGIN", size=16)
+            self._writer = Connections(url, begin="BEGIN IMMEDIATE", most=1, settings=WRITER)
+            self._reader = Connections(url, begin="BEGIN", most=READERS)
+            self._wal = Wal(self.url.database)
         else:
-            self._writer = self._reader = _postgresql_engine(self.url)
+            self._server = _postgresql_engine(self.url)
 
     @contextmanager
-    def write(self, *, lasting: bool = True, hint: bool = False) -> Iterator[Tx]:
-        """Raises NotConfirmed after a commit that PostgreSQL did not bring to its synchronous standby.
+    def write(
+        self, *, lasting: bool = True, hint: bool = False, seen: Callable[[], None] | None = None
+    ) -> Iterator[Tx]:
+        """Raises NotConfirmed after a commit that the disk, or PostgreSQL's synchronous standby, perhaps does not have.
 
         lasting  False: nobody waits for the disk or the standby. It outlives a crash of ours, but perhaps not one of the
                  machine or of PostgreSQL; the next lasting commit makes it last
         hint     it only makes things faster: not lasting, and on PostgreSQL it gives up (with an error that
                  `is_unavailable`) where others hold a lock
+        seen     called as soon as others can see what was written; on SQLite that is before it is on the disk
         """
         self._no_other()
         self._guard.writing = True
         try:
-            with self._turns.turn() if self.sqlite else nullcontext(), self._writer.connect() as conn:
-                conn.info.pop(UNCONFIRMED, None)  # of a commit that was not made here
-                with self._in_haste(conn) if self.sqlite and not lasting else nullcontext(), conn.begin():
-                    if not self.sqlite and (hint or not lasting):
-                        conn.exec_driver_sql(AS_HINT if hint else NOT_LASTING)
+            if self.sqlite:
+                with self._turns.turn():
+                    with self._writer.transaction() as conn:
+                        yield Tx(conn, self.vault)
+                    self._wal.grown()
+            else:
+                with self._on_server(AS_HINT if hint else "" if lasting else NOT_LASTING) as conn:
                     yield Tx(conn, self.vault)
-                if conn.info.pop(UNCONFIRMED, False):
-                    raise NotConfirmed
         finally:
             self._guard.writing = False
+        if seen is not None:
+            seen()
+        if self.sqlite and lasting and not hint:
+            self.make_lasting()
+
+    @contextmanager
+    def _on_server(self, first: str) -> Iterator[Connection]:
+        """A transaction on PostgreSQL that begins with this statement."""
+        with self._server.connect() as conn:
+            conn.info.pop(UNCONFIRMED, None)  # of a commit that was not made here
+            with conn.begin():
+                if first:
+                    conn.exec_driver_sql(first)
+                yield conn
+            if conn.info.pop(UNCONFIRMED, False):
+                raise NotConfirmed
 
     def write_together(self, write: Callable[[Tx], T], *, lasting: bool = True) -> T:
         """What `write` returns, committed: for small writes of many threads that say what became of something.
@@ -250,38 +207,20 @@ class Database:
             return write(tx)
 
     def make_lasting(self) -> None:
-        """On SQLite: brings to the disk what was committed and not lasting. Nobody who writes waits for it."""
-        if self._hasty and self.url.database:
-            self._hasty = False  # before: what is committed meanwhile may be behind it
+        """On SQLite: brings to the disk what was committed. Nobody who writes waits for it. Raises NotConfirmed."""
+        if self.sqlite:
             try:
-                # Only the log: what is moved from it into the database file is brought to the disk before it is moved.
-                with Path(f"{self.url.database}-wal").open("rb") as log:
-                    os.fdatasync(log.fileno())
-            except OSError:
-                self._hasty = True
-                raise
+                self._wal.sync()
+            except OSError as error:
+                raise NotConfirmed from error
 
     def _no_other(self) -> None:
         if getattr(self._guard, "writing", False):
             raise RuntimeError("a write transaction is already open in this thread")
 
     @contextmanager
-    def _in_haste(self, conn: Connection) -> Iterator[None]:
-        """On SQLite: what is committed here is not brought to the disk, only to the operating system."""
-        connection: Any = conn.connection.driver_connection
-        connection.execute("PRAGMA synchronous=NORMAL")
-        self._hasty = True
-        try:
-            yield
-        finally:
-            # A commit that failed may leave it open, and the setting cannot be changed inside of it.
-            if connection.in_transaction:
-                connection.rollback()
-            connection.execute("PRAGMA synchronous=FULL")
-
-    @contextmanager
     def read(self) -> Iterator[Tx]:
-        with self._reader.begin() as conn:
+        with self._reader.transaction() if self.sqlite else self._server.begin() as conn:
             yield Tx(conn, self.vault)
 
     @contextmanager
@@ -344,7 +283,8 @@ class Database:
         """Brings the tables up to date; several processes may do it at once."""
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        with self._writer.begin() as conn:
+        with self.write() as tx:
+            conn = tx.conn
             if not self.sqlite:
                 conn.execute(text("SELECT pg_advisory_xact_lock(727074)"))
             if MigrationContext.configure(conn).get_current_heads() != _newest():
@@ -352,8 +292,11 @@ class Database:
                 command.upgrade(config, "head")
 
     def close(self) -> None:
-        self._writer.dispose()
-        self._reader.dispose()
+        if self.sqlite:
+            self._writer.close()
+            self._reader.close()
+        else:
+            self._server.dispose()
         for file in self._locks:
             file.close()
         self._locks.clear()

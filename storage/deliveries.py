@@ -308,6 +308,32 @@ def claim(
     return record(LaneRow, row) if row else None
 
 
+def claim_idle(tx: Tx, keys: Collection[str], owner: str, now: datetime, lease: timedelta) -> list[LaneRow]:
+    """Those of the lanes that are idle, open and well, claimed for what was just put into them: no wake-up is needed."""
+    rows = _CLAIMED_IDLE.all(tx, keys=list(keys), now=now, until=now + lease, me=owner)
+    return [record(LaneRow, row) for row in rows]
+
+
+def _claim_idle() -> ReturningUpdate[Any]:
+    now, until = (bindparam(name, type_=lane.c.next_at.type) for name in ("now", "until"))
+    return (
+        update(lane)
+        .where(
+            lane.c.key.in_(bindparam("keys", expanding=True)),
+            lane.c.owner.is_(None),
+            lane.c.next_at.is_(None),
+            func.coalesce(lane.c.open_at, now) <= now,
+            func.coalesce(lane.c.calm_at, now) <= now,
+            lane.c.fails == 0,
+        )
+        .values(next_at=until, owner=bindparam("me"), token=lane.c.token + 1, urgent=_urgent(now))
+        .returning(lane)
+    )
+
+
+_CLAIMED_IDLE = Prepared(_claim_idle)
+
+
 def ready(tx: Tx, key: str, now: datetime, limit: int) -> list[DeliveryRow]:
     """The lane's next messages that are due, in the order in which they are to be sent; of one alert only the first."""
     return [_delivery(tx, row) for row in _READY.all(tx, lane_=key, now=now, most=limit)]
@@ -432,6 +458,15 @@ def _named(rows: FromClause, urgency: ColumnElement[int]) -> Select[Any]:
         rows.c.created_at,
         rows.c.expires_at,
     ).join_from(rows, alert, alert.c.id == rows.c.alert_id)
+
+
+def card(tx: Tx, delivery_id: int) -> Waiting:
+    """The card of an alert with that id, which is there."""
+    [row] = _CARD.all(tx, id_=delivery_id)
+    return Waiting(*row)
+
+
+_CARD = Prepared(lambda: _named(delivery, delivery.c.priority).where(delivery.c.id == bindparam("id_")))
 
 
 def crowd_size(tx: Tx, key: str, since: datetime) -> tuple[int, int]:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import base64
 import hmac
+from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+MOST_KEPT = 1000
+KEPT_CHARS = 1000
+"""Of what is opened again and again (the address that a robot is posted to), so much is kept open in memory."""
 
 
 class WrongKey(Exception):
@@ -30,6 +35,7 @@ class Vault:
             raise ValueError("SECRET_KEY is empty")
         self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(_derived(key, "seal"))) for key in keys])
         self._digest_keys = [_derived(key, "digest") for key in keys]
+        self._opened = lru_cache(MOST_KEPT)(self._decrypted)
 
     def seal(self, text: str) -> str:
         """The text, encrypted and authenticated; another result each time."""
@@ -37,6 +43,9 @@ class Vault:
 
     def open(self, sealed: str) -> str:
         """The text that was sealed. Raises WrongKey."""
+        return self._decrypted(sealed) if len(sealed) > KEPT_CHARS else self._opened(sealed)
+
+    def _decrypted(self, sealed: str) -> str:
         try:
             return self._fernet.decrypt(sealed.encode("ascii")).decode("utf-8", "surrogatepass")
         except InvalidToken as error:

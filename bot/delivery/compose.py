@@ -263,9 +263,9 @@ class Sender:
             if stored is None:
                 raise DeliveryError("gone", _("The alert was removed meanwhile."), permanent=True)
             alert = cards.reported(stored, row.alert_status, row.alert_severity)
-            language = self._language(tx, method)
-            acked = stored.acked_by is not None
             contact = contacts.by_id(tx, method.contact_id)
+            language = cards.language_of(contact, self._language_heard(tx, method))
+            acked = stored.acked_by is not None
             about = Occasion(
                 alert,
                 stored.id,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -42,6 +43,14 @@ WORTH_SAYING = timedelta(seconds=10)
 
 STUMBLE = timedelta(seconds=5)
 """How long a lane rests after something went wrong that no rule foresees."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The message is to be sent now, once its slot is reserved."""
+
+    row: DeliveryRow
+    at: datetime
 
 
 class Visit:
@@ -81,18 +90,36 @@ class Visit:
         self._budgets: tuple[Throttle, ...] = ()
         self._chosen: tuple[Waiting, bool] | None = None
         self._released = False
+        self._begun: tuple[DeliveryRow, datetime] | None = None
         self.sent_now = 0
+
+    @property
+    def lane(self) -> LaneRow:
+        return self._lane
+
+    def begin(self, tx: Tx, now: datetime) -> None:
+        """Reserves the first message already in the transaction in which the lane is claimed, where it can go at once."""
+        act = self._planned(tx, now)
+        if isinstance(act, _Start) and self._reserve(tx, act):
+            self._begun = act.row, now
 
     def step(self) -> bool:
         """Sends the lane's next message; False when it has to wait or there is none."""
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            return self._send(*begun)
         now = self._clock()
         with self._database.look() as tx:
             act = self._planned(tx, now)
+        if isinstance(act, _Start):
+            start = act
+            held = self._database.write_together(lambda tx: self._reserve(tx, start), lasting=False)
+            return held and self._send(start.row, now)
         return act()
 
-    def _planned(self, tx: Tx, now: datetime) -> Callable[[], bool]:
+    def _planned(self, tx: Tx, now: datetime) -> _Start | Callable[[], bool]:
         """What is to be done next, once the transaction is over."""
-        ready = deliveries.ready(tx, self._lane.key, now, 1)
+        ready = deliveries.ready(tx, self._lane.key, now, 2)
         if not ready:
             return _wait
         row = ready[0]
@@ -110,8 +137,8 @@ class Visit:
         if slot > to_ms(now):
             return partial(self._close, row, from_ms(slot))
         if row.begun_at is None and self._budgets and self._sender.merges(row):
-            return self._alert(tx, row, now)
-        return partial(self._start, row, now)
+            return self._alert(tx, row, now, alone=len(ready) == 1)
+        return _Start(row, now)
 
     def _drop(self, row: DeliveryRow, why: DeliveryError, reason: str) -> bool:
         self._give_up(row, why, reason)
@@ -130,26 +157,26 @@ class Visit:
         self._say_why(row, until)
         return False
 
-    def _start(self, row: DeliveryRow, now: datetime) -> bool:
-        """Reserves a slot for the message and sends it."""
-        reserved = self._reserved(now)
-        key, token = self._lane.key, self._lane.token
-        held = self._database.write_together(
-            lambda tx: deliveries.starting(tx, row.id, key, token, reserved, now, now + LEASE), lasting=False
-        )
-        return held and self._send(row, now)
+    def _reserve(self, tx: Tx, start: _Start) -> bool:
+        """Takes a slot for the message; False when the lane was lost."""
+        reserved = self._reserved(start.at)
+        until = start.at + LEASE
+        return deliveries.starting(tx, start.row.id, self._lane.key, self._lane.token, reserved, start.at, until)
 
     def _reserved(self, now: datetime) -> list[int]:
         return kept([*self._window, to_ms(now)], self._budgets)
 
-    def _alert(self, tx: Tx, head: DeliveryRow, now: datetime) -> Callable[[], bool]:
+    def _alert(self, tx: Tx, head: DeliveryRow, now: datetime, *, alone: bool) -> _Start | Callable[[], bool]:
         """What comes next of the alerts that wait, `head` the most urgent: a card, a digest, or nothing yet."""
         share = digests.share_of(self._budgets)
         # Of a small limit more sends are remembered than it needs, so that they can be divided.
         self._budgets = (*self._budgets, share.throttle)
         traffic = Traffic(self._window, self._cards, self._budgets, share, to_ms(now))
-        room = traffic.room()
         brief = self._sender.brief(head)
+        if alone and not brief and traffic.is_calm():  # mostly so, and quicker than looking at what else there may be
+            self._chosen = deliveries.card(tx, head.id), False
+            return _Start(head, now)
+        room = traffic.room()
         late: list[Waiting] = []
         waiting = deliveries.crowd(tx, head, now, digests.MOST if brief else room + 1)
         if not brief and len(waiting) > room:
@@ -157,7 +184,7 @@ class Visit:
             if len(waiting) == digests.MOST:
                 late = deliveries.crowd(tx, head, now, LATEST, newest=True)
         if not waiting:
-            return partial(self._start, head, now)
+            return _Start(head, now)
         # An alarm that comes while the others wait is looked at if it may go before them.
         self._calm_for = outbox.OTHER if traffic.may_go_ahead() else outbox.CRITICAL
         if brief:
@@ -174,7 +201,7 @@ class Visit:
                 if row is None:
                     return _go_on
                 self._chosen = (one, ahead)
-                return partial(self._start, row, now)
+                return _Start(row, now)
             case Merge(full_before):
                 return partial(self._merge, head, waiting, from_ms(full_before), traffic, now)
 

@@ -1,7 +1,7 @@
 """The delivery worker: claims lanes, keeps budgets, sends, settles.
 
 One thread claims lanes that are due and hands each to a sender thread; that one sends the lane's messages in order (see
-`bot.delivery.visit`).
+`bot.delivery.visit`). When it is calm, who puts something into an idle lane claims it in the same transaction (`Early`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from bot.delivery.compose import Sender
@@ -24,7 +25,7 @@ from bot.metrics import Heartbeats, Metrics
 from handlers import due, outcomes, retries
 from handlers.context import Rules
 from storage import alerts, bodies, codes, deliveries, forget, silences
-from storage.database import Database, Tx
+from storage.database import Database, Tx, is_unavailable
 from storage.deliveries import LaneRow, Pick
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class Worker:
         self._poll_s = poll_s
         self._held: dict[str, Held] = {}
         self._holding = threading.Lock()
-        self._claimed: queue.SimpleQueue[LaneRow | None] = queue.SimpleQueue()
+        self._claimed: queue.SimpleQueue[Visit | None] = queue.SimpleQueue()
         # Daemons: what still hangs when the process has to end is cut off, and sent again after the next start.
         self._threads = [
             threading.Thread(target=self._visits, name=f"sender-{number}", daemon=True) for number in range(senders)
@@ -98,6 +99,7 @@ class Worker:
         self._news = threading.Condition()
         self._woken = False
         self._surely_due = False
+        self._open = False
         self._stopping = False
         self._stopped = threading.Event()
         self._pause_s = 0.0
@@ -142,6 +144,7 @@ class Worker:
         sweep_at = tidy_at = renew_at = 0.0
         if self._alone:
             self._guarded(self._free_all)
+        self._open = True  # not before: it would free what was claimed meanwhile
         while not self._stopping:
             self._heartbeats.beat("worker")
             ticks = time.monotonic()
@@ -239,7 +242,7 @@ class Worker:
     def _hand_out(self, lanes: Sequence[LaneRow]) -> bool:
         """Gives the lanes to the senders; False when there are none."""
         for lane in lanes:
-            self._claimed.put(lane)
+            self._claimed.put(self._visit_of(lane))
         if lanes:
             self._pause_s = 0.0
         return bool(lanes)
@@ -267,12 +270,38 @@ class Worker:
             self._held.update((lane.key, lane) for lane in claimed)
         return list(claimed.values())
 
-    def _visits(self) -> None:
-        while (lane := self._claimed.get()) is not None:
-            self._visit(lane)
+    @contextmanager
+    def early(self) -> Iterator[Early]:
+        """Around a transaction that puts something into lanes."""
+        early = Early(self)
+        try:
+            yield early
+        finally:
+            early.drop()
 
-    def _visit(self, lane: LaneRow) -> None:
-        visit = Visit(
+    def hold_early(self, tx: Tx, keys: Collection[str], now: datetime) -> list[Visit]:
+        """Claims those of the lanes that are idle; none at all when it is not calm, so that shares and order hold."""
+        calm = self._senders // 2 - len(self._lanes_held())
+        if not keys or not self._open or self._stopping or len(keys) > min(MOST_CLAIMED, calm):
+            return []
+        lanes = deliveries.claim_idle(tx, keys, self._me, now, LEASE)
+        with self._holding:
+            self._held.update((lane.key, Held(lane.key, lane.urgent, well=True)) for lane in lanes)
+        return [self._visit_of(lane) for lane in lanes]
+
+    def send(self, visits: Iterable[Visit]) -> None:
+        """Gives them to the senders."""
+        for visit in visits:
+            self._claimed.put(visit)
+
+    def let_go(self, visits: Iterable[Visit]) -> None:
+        """Nothing was claimed after all."""
+        with self._holding:
+            for visit in visits:
+                self._held.pop(visit.lane.key, None)
+
+    def _visit_of(self, lane: LaneRow) -> Visit:
+        return Visit(
             self._database,
             self._rules,
             self._sender,
@@ -283,6 +312,12 @@ class Worker:
             settled_at=self._started_at + SETTLING,
             pause=lambda: not self._stopped.wait(AGAIN_S),
         )
+
+    def _visits(self) -> None:
+        while (visit := self._claimed.get()) is not None:
+            self._carry_out(visit)
+
+    def _carry_out(self, visit: Visit) -> None:
         try:
             while visit.sent_now < MOST_A_VISIT and not self._stopping and visit.step():
                 pass
@@ -291,6 +326,39 @@ class Worker:
             visit.rest()
         finally:
             self._guarded(visit.release)
-            with self._holding:
-                self._held.pop(lane.key, None)
+            self.let_go([visit])
             self._look_again()
+
+
+class Early:
+    """Lanes that are claimed, and their first messages begun, in the transaction that puts something into them.
+
+    It saves the way over the worker's thread and two transactions. What was claimed is sent once others can see it.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._visits: list[Visit] = []
+
+    def claim(self, tx: Tx, keys: Collection[str], now: datetime) -> frozenset[str]:
+        """Those of the lanes that are taken care of; the others have to be woken."""
+        self._visits = self._worker.hold_early(tx, keys, now)
+        for visit in self._visits:
+            try:
+                visit.begin(tx, now)
+            except Exception as error:
+                if is_unavailable(error):
+                    raise
+                # The sender meets it again, and knows what to do: what came in must not fail with it.
+                log.exception("a message could not be begun")
+        return frozenset(visit.lane.key for visit in self._visits)
+
+    def send(self) -> None:
+        """What was claimed is committed."""
+        visits, self._visits = self._visits, []
+        self._worker.send(visits)
+
+    def drop(self) -> None:
+        """What was not sent was not committed."""
+        self._worker.let_go(self._visits)
+        self._visits = []

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,8 +19,8 @@ from bot.intake import Intake, Job, NotStored, Overloaded, UnknownSource
 from bot.metrics import Heartbeats, Metrics
 from handlers.model import Alert
 from storage import alerts, deliveries, groups, sources
-from storage.database import Database
-from storage.schema import alert, contact, delivery
+from storage.database import Database, Tx
+from storage.schema import alert, contact, delivery, lane
 from storage.sources import SourceRow
 from tests.conftest import Clock
 from tests.storage import seed
@@ -441,3 +442,64 @@ def test_what_the_source_is_now_counts_not_what_it_was_when_the_report_came(
     build().accept(replace(source), TOKEN, [named("a")])
     with database.read() as tx:
         assert deliveries.waiting(tx) == 0
+
+
+class Beginner:
+    """Stands for the worker: takes care of every lane, or of none."""
+
+    def __init__(self, *, takes: bool) -> None:
+        self.takes = takes
+        self.claimed: list[str] = []
+        self.sent = 0
+        self.dropped = 0
+
+    @contextmanager
+    def early(self) -> Iterator[Beginner]:
+        before = self.sent
+        try:
+            yield self
+        finally:
+            self.dropped += self.sent == before
+
+    def claim(self, _tx: Tx, keys: Collection[str], _now: datetime) -> frozenset[str]:
+        self.claimed += keys
+        return frozenset(keys) if self.takes else frozenset()
+
+    def send(self) -> None:
+        self.sent += 1
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("takes", [True, False])
+def test_the_worker_is_woken_for_those_lanes_that_nobody_has_begun_with(
+    build: Callable[..., Intake], database: Database, source: SourceRow, bell: Bell, takes: bool
+) -> None:
+    beginner = Beginner(takes=takes)
+    intake = build(early=beginner.early)
+    intake.accept(source, TOKEN, [named("a")])
+    intake.stop(PATIENCE_S)  # it wakes the worker after the answer
+    assert (len(beginner.claimed), beginner.sent, beginner.dropped) == (1, 1, 0)
+    with database.read() as tx:
+        woken = tx.conn.scalars(select(lane.c.key).where(lane.c.next_at.is_not(None))).all()
+    if takes:
+        assert (woken, bell.rung) == ([], 0)
+    else:
+        assert (woken, bell.rung) == (beginner.claimed, 1)
+
+
+def test_what_was_begun_with_is_dropped_when_the_report_could_not_be_stored(
+    build: Callable[..., Intake], source: SourceRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beginner = Beginner(takes=True)
+    intake = build(early=beginner.early)
+
+    def broken(*_args: Any) -> None:
+        raise RuntimeError("it cannot be stored")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(deliveries, "wake", broken)
+        patched.setattr(Beginner, "claim", broken)
+        with pytest.raises(NotStored):
+            intake.accept(source, TOKEN, [named("a")])
+    assert (beginner.sent, beginner.dropped) == (0, 1)
+    assert intake.accept(source, TOKEN, [named("a")])

@@ -50,7 +50,7 @@ def test_sqlite_is_as_durable_as_promised_on_the_connections_that_write_and_read
                     name: tx.conn.execute(text(f"PRAGMA {name}")).scalar_one()
                     for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
                 }
-            assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+            assert pragmas == {"journal_mode": "wal", "synchronous": 1, "foreign_keys": 1, "busy_timeout": 5000}
 
 
 def test_a_second_process_on_the_same_sqlite_file_is_refused_until_the_first_is_dead(file_url: str) -> None:

@@ -144,7 +144,7 @@ def test_rows_that_share_some_values_are_each_written_with_their_own(database: D
 
 def test_after_a_failover_not_every_connection_of_the_pool_fails_once(postgres_database: Database) -> None:
     database = Database(seed.url_of(postgres_database), seed.KEY)
-    old = [database._writer.connect() for _ in range(5)]
+    old = [database._server.connect() for _ in range(5)]
     for connection in old:
         connection.exec_driver_sql("SET default_transaction_read_only = on")
         connection.commit()

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from storage.database import Database, is_unavailable
 from storage.schema import setting
@@ -166,7 +165,6 @@ def test_many_threads_write_together_and_nothing_is_lost(database: Database) -> 
 
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(write, range(200))) == list(range(200))
-    database.make_lasting()
     with database.read() as tx:
         assert len(tx.conn.execute(setting.select()).all()) == 200
 
@@ -174,31 +172,3 @@ def test_many_threads_write_together_and_nothing_is_lost(database: Database) -> 
 def test_a_transaction_inside_another_one_is_refused_and_does_not_wait_for_itself(database: Database) -> None:
     with database.write(), pytest.raises(RuntimeError, match="already open"):
         database.write_together(lambda _tx: None)
-
-
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_after_a_commit_that_failed_the_next_lasting_one_is_lasting(database: Database) -> None:
-    with database.write() as tx:
-        tx.conn.exec_driver_sql("CREATE TABLE one (id INTEGER PRIMARY KEY)")
-        tx.conn.exec_driver_sql("CREATE TABLE two (id INTEGER REFERENCES one (id) DEFERRABLE INITIALLY DEFERRED)")
-    with pytest.raises(IntegrityError), database.write(lasting=False) as tx:
-        tx.conn.exec_driver_sql("INSERT INTO two VALUES (1)")
-    with database.write() as tx:
-        assert tx.conn.exec_driver_sql("PRAGMA synchronous").scalar() == 2
-        assert tx.conn.exec_driver_sql("SELECT count(*) FROM two").scalar() == 0
-
-
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_what_could_not_be_brought_to_the_disk_is_tried_again(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[int] = []
-    database.write_together(lambda tx: tx.conn.execute(setting.insert().values(name="a", value="b")), lasting=False)
-    with monkeypatch.context() as broken:
-        broken.setattr("os.fdatasync", lambda _file: (_ for _ in ()).throw(OSError("the disk is gone")))
-        with pytest.raises(OSError, match="gone"):
-            database.make_lasting()
-    monkeypatch.setattr("os.fdatasync", synced.append)
-    database.make_lasting()
-    database.make_lasting()
-    assert len(synced) == 1

@@ -1,0 +1,175 @@
+"""How SQLite is used: connections that stay open, and a write-ahead log that we bring to the disk ourselves."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import NullPool
+
+from storage.driver import translated
+from storage.turns import TurnTimeout
+
+log = logging.getLogger(__name__)
+
+BUSY_TIMEOUT_MS = 5000
+
+PATIENCE_S = 30.0
+"""How long a thread waits for a connection."""
+
+CACHED_STATEMENTS = 512
+"""Of each connection: compiling one takes longer than carrying it out."""
+
+_SYNC = getattr(os, "fdatasync", os.fsync)
+"""Not every system has the one that leaves out the times of the file."""
+
+
+class Connections:
+    """Connections to one file, each for one transaction at a time. The one used last, with the most in memory, is next.
+
+    Its driver is told to begin and to commit; SQLAlchemy hears of a transaction only when it is asked something itself.
+    To check a connection out, begin and check it in again takes SQLAlchemy longer than most transactions here take.
+    """
+
+    def __init__(self, url: str, *, begin: str, most: int, settings: Sequence[str] = ()) -> None:
+        """`begin`: the statement that begins a transaction; `settings`: further pragmas."""
+        self._engine = _engine(url, settings)
+        self._begin = begin
+        self._free = threading.Semaphore(most)
+        self._idle: list[Connection] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Commits when its block ends well. Raises TurnTimeout when no connection gets free."""
+        if not self._free.acquire(timeout=PATIENCE_S):
+            raise TurnTimeout
+        try:
+            conn = self._idle.pop() if self._idle else self._engine.connect()
+            driver: Any = conn.connection.driver_connection
+            try:
+                _told(conn, driver, self._begin)
+                yield conn
+                if conn.in_transaction():
+                    conn.commit()
+                else:
+                    _told(conn, driver, "COMMIT")
+            except BaseException:
+                self._roll_back(conn, driver)
+                raise
+            self._idle.append(conn)
+        finally:
+            self._free.release()
+
+    def _roll_back(self, conn: Connection, driver: Any) -> None:
+        """Also after a commit that failed. A connection that cannot even do that is given up."""
+        try:
+            conn.rollback()
+            if driver.in_transaction:
+                driver.execute("ROLLBACK")
+        except Exception:
+            log.exception("a connection to the database is given up")
+            conn.invalidate()
+            conn.close()
+        else:
+            self._idle.append(conn)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+        self._engine.dispose()
+
+
+def _told(conn: Connection, driver: Any, statement: str) -> None:
+    try:
+        driver.execute(statement)
+    except Exception as error:
+        raise translated(conn, statement, error) from error
+
+
+def _engine(url: str, settings: Sequence[str]) -> Engine:
+    engine = create_engine(
+        url,
+        poolclass=NullPool,
+        hide_parameters=True,  # an error is logged, and values may be people's
+        json_serializer=_as_json,
+        connect_args={"check_same_thread": False, "cached_statements": CACHED_STATEMENTS},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        with _one_process(engine.url.database):
+            for pragma in (
+                f"busy_timeout={BUSY_TIMEOUT_MS}",
+                "journal_mode=WAL",
+                "synchronous=NORMAL",  # each commit is ours to sync
+                "foreign_keys=ON",
+                *settings,
+            ):
+                connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _as_json(value: Any) -> str:
+    """Most of what is stored as JSON is empty, and an encoder takes its time for that too."""
+    if not value and isinstance(value, dict | list):
+        return "[]" if isinstance(value, list) else "{}"
+    return json.dumps(value)
+
+
+@contextmanager
+def _one_process(file: str | None) -> Iterator[None]:
+    """Waits until no other process is opening this SQLite file.
+
+    Turning a new file into one with a write-ahead log is the one step for which SQLite does not wait: of two
+    processes that do it at once, one is refused whatever its busy timeout (https://www.sqlite.org/wal.html).
+    """
+    if not file:
+        yield
+        return
+    with Path(f"{file}.open.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+class Wal:
+    """Syncs the log for all threads that wait for it at the same time at once, while others go on writing.
+
+    SQLite itself would sync in the middle of a commit (`synchronous=FULL`), and everybody who writes would wait for the
+    disk. What the log's sync does not cover is safe already: SQLite syncs the log before it moves anything from it into
+    the file, and the file before it begins the log anew (https://www.sqlite.org/wal.html).
+    """
+
+    def __init__(self, database: str | None) -> None:
+        """`database`: the file's path; without one there is no disk."""
+        self._log = f"{database}-wal" if database else None
+        self._commits = 0
+        self._on_disk = 0
+        self._syncing = threading.Lock()
+
+    def grown(self) -> None:
+        """A transaction was committed; called by whoever still has the writer."""
+        self._commits += 1
+
+    def sync(self) -> None:
+        """Returns when everything is on the disk that was committed before. Raises OSError."""
+        wanted = self._commits
+        with self._syncing:
+            if self._on_disk >= wanted or self._log is None:
+                return
+            reached = self._commits  # what is committed from now on may come after the sync
+            log = os.open(self._log, os.O_RDONLY)
+            try:
+                _SYNC(log)
+            finally:
+                os.close(log)
+            self._on_disk = reached

@@ -1,0 +1,188 @@
+"""Lanes claimed in the transaction that puts something into them: only when it is calm, and nothing is lost or sent twice."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from bot.delivery.worker import MOST_CLAIMED
+from handlers import outbox
+from handlers.budgets import Throttle
+from storage import deliveries
+from storage.database import Database, Tx
+from storage.deliveries import DeliveryRow
+from storage.schema import delivery, lane
+from tests.bot.delivery.test_worker import PATIENCE_S, Shop, address, card, clock, make, robot, temporary
+from tests.storage.fixtures import database, postgres_database, shared_postgres, sqlite_template
+
+__all__ = ["clock", "database", "make", "postgres_database", "shared_postgres", "sqlite_template"]
+
+
+def idle(shop: Shop, *names: str) -> list[int]:
+    """Robots that were sent something before."""
+    with shop.database.write() as tx:
+        robots = [robot(tx, name) for name in names]
+    shop.owed(lambda tx: [card(tx, one, "first") for one in robots])
+    assert len(shop.post.tries) >= len(names)
+    shop.post.tries.clear()
+    return robots
+
+
+def early(shop: Shop, write: Callable[[Tx], Any]) -> frozenset[str]:
+    """Writes something and claims its lanes with it, as those do who take alerts in; the worker is not woken."""
+    with shop.worker.early() as early, shop.database.write(seen=early.send) as tx:
+        before = set(tx.conn.scalars(select(delivery.c.id)))
+        write(tx)
+        keys = set(tx.conn.scalars(select(delivery.c.lane).where(delivery.c.id.not_in(before))))
+        taken = early.claim(tx, keys, shop.clock())
+        deliveries.wake(tx, keys - taken, shop.clock())
+    return taken
+
+
+def test_what_comes_into_idle_lanes_is_sent_at_once_in_its_order_and_nobody_is_woken(make: Callable[..., Shop]) -> None:
+    shop = make(Throttle(5, 60), poll_s=2 * PATIENCE_S)
+    one, other = idle(shop, "a", "b")
+    taken = early(shop, lambda tx: [card(tx, one, "a1"), card(tx, other, "b1"), card(tx, one, "a2")])
+    assert len(taken) == 2
+    shop.until(lambda: len(shop.post.tries) == 3)
+    shop.rest()
+    assert shop.post.titles(address("a")) == ["a1", "a2"]
+    assert shop.post.titles(address("b")) == ["b1"]
+    with shop.database.read() as tx:
+        rows = tx.conn.execute(select(delivery.c.state, delivery.c.attempts)).all()
+        assert {tuple(row) for row in rows} == {("sent", 1)}
+        windows = tx.conn.scalars(select(lane.c.sent)).all()
+    assert sorted(len(window) for window in windows) == [2, 3]
+
+
+def test_the_slot_is_in_the_window_when_the_message_is_on_its_way(make: Callable[..., Shop]) -> None:
+    shop = make(Throttle(5, 60))
+    [one] = idle(shop, "a")
+    while shop.post.arrived.acquire(blocking=False):
+        pass
+    shop.post.gate.clear()
+    early(shop, lambda tx: card(tx, one, "x"))
+    assert shop.post.arrived.acquire(timeout=PATIENCE_S)
+    with shop.database.read() as tx:
+        held = tx.conn.execute(select(lane)).one()
+    assert len(held.sent) == 2
+    assert held.owner is not None
+
+
+def test_a_lane_that_fails_or_is_new_goes_the_ordinary_way(make: Callable[..., Shop]) -> None:
+    shop = make()
+    shop.post.failing[address("ill")] = deque([temporary()])
+    [ill] = idle(shop, "ill")
+    with shop.database.write() as tx:
+        new = robot(tx, "new")
+    assert not early(shop, lambda tx: [card(tx, ill, "x"), card(tx, new, "x")])
+    shop.worker.wake()
+    shop.rest()
+    assert shop.post.titles() == ["x"], "and the one that fails has to wait"
+    shop.forward(60)
+    assert sorted(shop.post.titles(address("ill"))) == ["first", "x"]
+
+
+def test_a_full_window_is_waited_for(make: Callable[..., Shop]) -> None:
+    shop = make(Throttle(1, 60))
+    [one] = idle(shop, "a")
+    early(shop, lambda tx: card(tx, one, "x"))
+    shop.rest()
+    shop.forward(59)
+    assert shop.post.titles() == []
+    shop.forward(1)
+    assert shop.post.titles() == ["x"]
+
+
+def test_a_crowd_of_lanes_goes_the_ordinary_way_so_that_shares_hold(make: Callable[..., Shop]) -> None:
+    shop = make(senders=2 * MOST_CLAIMED + 2)
+    robots = idle(shop, *(f"r{n}" for n in range(MOST_CLAIMED + 1)))
+    assert early(shop, lambda tx: [card(tx, one, "x") for one in robots]) == frozenset()
+    assert len(early(shop, lambda tx: card(tx, robots[0], "y"))) == 0, "it is due already"
+    shop.worker.wake()
+    shop.rest()
+    assert len(shop.post.tries) == MOST_CLAIMED + 2
+
+
+def test_half_of_the_senders_are_left_for_what_the_worker_claims(make: Callable[..., Shop]) -> None:
+    shop = make(senders=4)
+    one, two, three = idle(shop, "a", "b", "c")
+    shop.post.gate.clear()
+    assert early(shop, lambda tx: card(tx, one, "x"))
+    assert early(shop, lambda tx: card(tx, two, "x"))
+    assert not early(shop, lambda tx: card(tx, three, "x", priority=outbox.CRITICAL))
+    shop.worker.wake()
+    shop.until(lambda: len(shop.post.tries) == 3)
+
+
+def test_what_was_taken_back_is_neither_sent_nor_held(make: Callable[..., Shop]) -> None:
+    shop = make(Throttle(5, 60))
+    [one] = idle(shop, "a")
+
+    def fail(tx: Tx) -> None:
+        card(tx, one, "never")
+        with shop.worker.early() as claimed:
+            assert claimed.claim(tx, set(tx.conn.scalars(select(lane.c.key))), shop.clock())
+        raise ValueError
+
+    with pytest.raises(ValueError), shop.database.write() as tx:  # noqa: PT011 (it is the one above)
+        fail(tx)
+    early(shop, lambda tx: card(tx, one, "x"))
+    shop.until(lambda: len(shop.post.tries) == 1)
+    shop.rest()
+    assert shop.post.titles() == ["x"]
+
+
+def test_a_message_that_cannot_even_be_planned_is_left_to_its_sender(
+    make: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make(Throttle(5, 60))
+    [one] = idle(shop, "a")
+    real = deliveries.ready
+    broken = [ValueError("a fault of ours")]
+
+    def ready(tx: Tx, key: str, now: Any, limit: int) -> list[DeliveryRow]:
+        if broken:
+            raise broken.pop()
+        return real(tx, key, now, limit)
+
+    monkeypatch.setattr(deliveries, "ready", ready)
+    assert early(shop, lambda tx: card(tx, one, "x"))
+    shop.until(lambda: len(shop.post.tries) == 1)
+    shop.rest()
+
+
+def test_when_the_database_fails_who_writes_hears_it(
+    make: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make(Throttle(5, 60))
+    [one] = idle(shop, "a")
+
+    def gone(*_args: Any) -> None:
+        raise OperationalError("", None, Exception("disk I/O error"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(deliveries, "ready", gone)
+        with pytest.raises(OperationalError):
+            early(shop, lambda tx: card(tx, one, "x"))
+    early(shop, lambda tx: card(tx, one, "y"))
+    shop.until(lambda: len(shop.post.tries) == 1)
+    assert shop.post.titles() == ["y"]
+
+
+def test_nothing_is_claimed_before_the_worker_runs_or_when_it_stops(
+    make: Callable[..., Shop], database: Database
+) -> None:
+    shop = make(Throttle(5, 60))
+    [one] = idle(shop, "a")
+    shop.close()
+    assert not early(shop, lambda tx: card(tx, one, "x"))
+    assert shop.post.tries == []
+    shop.open()
+    shop.rest()
+    shop.until(lambda: shop.post.titles() == ["x"])

@@ -47,6 +47,10 @@ MOST_CLAIMED = 8
 
 POLL_S = 1.0
 SWEEP_S = 3.0
+
+LASTING_S = 0.5
+"""How often what became of the sends is brought to the disk: it could be sent again after a power cut."""
+
 TIDY_S = 3600.0
 
 KEPT = timedelta(days=90)
@@ -141,7 +145,7 @@ class Worker:
         self._heartbeats.forget("worker")
 
     def _run(self) -> None:
-        sweep_at = tidy_at = renew_at = 0.0
+        sweep_at = tidy_at = renew_at = lasting_at = 0.0
         if self._alone:
             self._guarded(self._free_all)
         self._open = True  # not before: it would free what was claimed meanwhile
@@ -150,8 +154,10 @@ class Worker:
             ticks = time.monotonic()
             if ticks >= sweep_at:
                 self._guarded(self._sweep)
-                self._guarded(self._database.make_lasting)
                 sweep_at = ticks + SWEEP_S
+            if ticks >= lasting_at:
+                self._guarded(self._database.make_lasting)
+                lasting_at = ticks + LASTING_S
             if ticks >= renew_at:
                 self._guarded(self.renew)
                 renew_at = ticks + RENEW_S
@@ -280,11 +286,11 @@ class Worker:
             early.drop()
 
     def hold_early(self, tx: Tx, keys: Collection[str], now: datetime) -> list[Visit]:
-        """Claims those of the lanes that are idle; none at all when it is not calm, so that shares and order hold."""
-        calm = self._senders // 2 - len(self._lanes_held())
-        if not keys or not self._open or self._stopping or len(keys) > min(MOST_CLAIMED, calm):
+        """Claims some of the lanes that are idle, as long as half of the senders are left for the worker's choices."""
+        room = min(MOST_CLAIMED, self._senders // 2 - len(self._lanes_held()))
+        if not keys or room <= 0 or not self._open or self._stopping:
             return []
-        lanes = deliveries.claim_idle(tx, keys, self._me, now, LEASE)
+        lanes = deliveries.claim_idle(tx, sorted(keys)[:room], self._me, now, LEASE)
         with self._holding:
             self._held.update((lane.key, Held(lane.key, lane.urgent, well=True)) for lane in lanes)
         return [self._visit_of(lane) for lane in lanes]

@@ -17,7 +17,7 @@ from handlers.errors import DeliveryError
 from handlers.import_wishes import system_name
 from handlers.imports import Book
 from handlers.texts import Say, _
-from storage import deliveries
+from storage import lanes
 from storage.database import Database
 from storage.deliveries import DeliveryRow
 
@@ -68,8 +68,8 @@ def carry_out(row: DeliveryRow, cloud: Cloud, database: Database, rules: Rules, 
     except DeliveryError as error:
         if not error.permanent and row.attempts == 0:
             with database.write() as tx:
-                deliveries.wake(tx, import_orders.slow(tx, row, error, rules, now), now)
+                lanes.wake(tx, import_orders.slow(tx, row, error, rules, now), now)
         raise
     with database.write() as tx:
-        deliveries.wake(tx, import_reports.apply(tx, row, book, rules, now), now)
+        lanes.wake(tx, import_reports.apply(tx, row, book, rules, now), now)
     return f"{len(book.contacts)} contacts"

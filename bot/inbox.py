@@ -17,7 +17,7 @@ from handlers.context import Rules
 from handlers.document import Document
 from handlers.texts import _
 from handlers.undo import LASTS
-from storage import deliveries, identities, inbound, people, presses, undo
+from storage import identities, inbound, lanes, people, presses, undo
 from storage.database import Database, Tx, is_unavailable
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class Inbox:
                     outcome = desk.handle(tx, incoming, str(fresh), self._rules, now)
                     inbound.handled(tx, fresh)
                     if tx.sqlite:
-                        deliveries.wake(tx, outcome.wake, now)
+                        lanes.wake(tx, outcome.wake, now)
         except Exception as error:
             if is_unavailable(error):
                 raise
@@ -189,7 +189,7 @@ class Inbox:
                     wake = desk.handle(tx, _late(message), str(waiting.id), self._rules, now).wake
                 inbound.handled(tx, waiting.id)
                 if tx.sqlite:
-                    deliveries.wake(tx, wake, now)
+                    lanes.wake(tx, wake, now)
         except Exception:
             if failed is not None:
                 with self._database.write() as tx:
@@ -226,7 +226,7 @@ class Inbox:
             return
         if not self._database.sqlite:
             with self._database.write(hint=True) as tx:
-                deliveries.wake(tx, wake, now)
+                lanes.wake(tx, wake, now)
         self._wake_worker()
 
     def tidy(self, now: datetime) -> None:

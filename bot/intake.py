@@ -25,7 +25,7 @@ from prometheus_client import Counter
 from bot.metrics import Heartbeats, Metrics
 from handlers import alerts
 from handlers.model import Alert
-from storage import deliveries, sources
+from storage import lanes, sources
 from storage.database import Database, NotConfirmed, Tx
 from storage.sources import SourceRow
 
@@ -97,7 +97,7 @@ class Job:
 class Early(Protocol):
     """Who begins to send what is owed already in the transaction that owes it."""
 
-    def claim(self, tx: Tx, keys: Collection[str], now: datetime) -> frozenset[str]:
+    def claim(self, tx: Tx, keys: Collection[str]) -> frozenset[str]:
         """Those of the lanes that are taken care of; the others have to be woken."""
 
     def send(self) -> None:
@@ -330,22 +330,22 @@ class Intake:
 
     def _store(self, gathered: list[Job]) -> None:
         now = self._clock()
-        lanes: set[str] = set()
+        owed: set[str] = set()
         with self._early() as early, self._database.write(seen=early.send if early else None) as tx:
             # Sources are locked in one order, so that two processes never wait for each other.
             by_source = sorted(gathered, key=lambda job: job.source.id)
             for _source, jobs in groupby(by_source, key=lambda job: job.source.id):
-                lanes |= self._accept(tx, list(jobs), now)
+                owed |= self._accept(tx, list(jobs), now)
             if early is not None:
-                lanes -= early.claim(tx, lanes, now)
+                owed -= early.claim(tx, owed)
             if tx.sqlite:
-                deliveries.wake(tx, lanes, now)
+                lanes.wake(tx, owed, now)
         for job in gathered:
             job.stored = job.begun
             if job.stored == len(job.report):
                 job.settle()
-        if lanes:
-            self._wake(lanes, now)
+        if owed:
+            self._wake(owed, now)
 
     def _accept(self, tx: Tx, jobs: list[Job], now: datetime) -> frozenset[str]:
         """Accepts the reports of one source as one; the lanes to wake."""
@@ -367,7 +367,7 @@ class Intake:
             self._targets[source.id] = len(accepted.lanes)
         return accepted.lanes
 
-    def _wake(self, lanes: set[str], now: datetime) -> None:
+    def _wake(self, owed: set[str], now: datetime) -> None:
         """On PostgreSQL a transaction of its own: the accepting one must not wait for a lane that is being worked on.
 
         What goes wrong here was answered already and is found by the worker's sweep.
@@ -375,7 +375,7 @@ class Intake:
         try:
             if not self._database.sqlite:
                 with self._database.write(hint=True) as tx:
-                    deliveries.wake(tx, lanes, now)
+                    lanes.wake(tx, owed, now)
             self._wake_worker()
         except Exception:
             log.exception("the worker could not be woken; it will find the messages itself")

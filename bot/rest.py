@@ -10,7 +10,7 @@ from bot.platforms.contract import Incoming
 from handlers import outbox
 from handlers.document import Document
 from handlers.texts import Language
-from storage import deliveries, people
+from storage import lanes, people
 from storage.database import Database
 
 
@@ -39,8 +39,8 @@ class Rest:
             )
             wake = outbox.owe(tx, [owed])
             if tx.sqlite:
-                deliveries.wake(tx, wake, now)
+                lanes.wake(tx, wake, now)
         if not self.database.sqlite:
             with self.database.write() as tx:
-                deliveries.wake(tx, wake, now)
+                lanes.wake(tx, wake, now)
         self.wake_worker()

@@ -23,7 +23,7 @@ from handlers.import_wishes import system_name
 from handlers.model import Alert
 from handlers.sources import SOURCES
 from handlers.sources.contract import Body
-from storage import deliveries, imports
+from storage import imports, lanes
 from storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class Watch:
             now = self._clock()  # here, as it may take a while to get this far
             if imports.claim(tx, "cloudmonitor", now, self._sync_every) is None:
                 return
-            deliveries.wake(tx, import_orders.begin_unasked(tx, "cloudmonitor", now), now)
+            lanes.wake(tx, import_orders.begin_unasked(tx, "cloudmonitor", now), now)
         self._wake_worker()
 
     def _poll(self, instance: str) -> None:
@@ -143,7 +143,7 @@ class Watch:
             imports.hold(tx, key)
             took = polling.accept(tx, instance, self._instances, report, self._rules, now)
             imports.read(tx, key, end, now if end < now else now + EVERY)
-            deliveries.wake(tx, took.lanes, now)
+            lanes.wake(tx, took.lanes, now)
         for alert in took.alerts:
             self._metrics.alerts_accepted.labels(polling.KIND, alert.status).inc()
         if took.lanes:
@@ -182,7 +182,7 @@ class Watch:
         with self._database.write() as tx:
             imports.failed(tx, key, now + wait)
             if error.permanent or fails >= PATIENT_TRIES:
-                deliveries.wake(tx, polling.refused(tx, instance, error, self._rules, now), now)
+                lanes.wake(tx, polling.refused(tx, instance, error, self._rules, now), now)
         self._wake_worker()
 
 

@@ -20,7 +20,7 @@ from handlers.budgets import Throttle, next_slot
 from handlers.cards import badge
 from handlers.document import Block, Document, Facts, Items, Paragraph, Tone
 from handlers.texts import Say, _, n_
-from storage.deliveries import Waiting
+from storage.crowds import Waiting
 from storage.schema import to_ms
 
 SOON_S = 10.0

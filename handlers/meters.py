@@ -19,7 +19,7 @@ from handlers.document import Document, Examples, Facts, Paragraph
 from handlers.errors import DeliveryError
 from handlers.texts import Say, _
 from handlers.times import local
-from storage import deliveries, meters
+from storage import crowds, meters
 from storage.database import Tx
 from storage.deliveries import DeliveryRow
 
@@ -78,7 +78,7 @@ CRITICAL = ("firing", "critical")
 def _critical(tx: Tx, row: DeliveryRow) -> bool:
     """Whether it is, or names, the alarm of a critical alert."""
     if row.kind == "digest":
-        return any((one.status, one.severity) == CRITICAL for one in deliveries.merged(tx, row.id))
+        return any((one.status, one.severity) == CRITICAL for one in crowds.merged(tx, row.id))
     return (row.alert_status, row.alert_severity) == CRITICAL
 
 

@@ -10,15 +10,16 @@ from handlers.document import Document, localize, to_json
 from handlers.texts import Language
 from storage import deliveries
 from storage.contacts import MethodRow
+from storage.crowds import Waiting
 from storage.database import Tx
-from storage.deliveries import DeliveryRow, Waiting
+from storage.deliveries import DeliveryRow
 from storage.people import ConversationRow
 from storage.schema import to_ms
 
 CODE, ANSWER, TEST, CRITICAL, OTHER, RECOVERY, REMINDER, NOTICE = 0, 0, 1, 2, 3, 4, 5, 6
 """Priorities within one lane: smaller goes first, equal ones in the order in which they were written.
 
-Those before CRITICAL also go when alerts have to wait for the sake of the budget (`deliveries.AHEAD`).
+Those before CRITICAL also go when alerts have to wait for the sake of the budget (`lanes.AHEAD`).
 """
 
 ANSWER_LIFE = timedelta(hours=1)

@@ -14,7 +14,7 @@ from handlers.document import Document, Examples, Paragraph, Table
 from handlers.errors import DeliveryError
 from handlers.texts import Language, Say, _, from_json, n_, to_json
 from handlers.times import local
-from storage import codes, contacts, deliveries, people
+from storage import batches, codes, contacts, crowds, deliveries, people
 from storage.database import Tx
 from storage.deliveries import DeliveryRow
 
@@ -51,7 +51,7 @@ def sent(tx: Tx, delivery: DeliveryRow, receipt: str, rules: Rules, now: datetim
     more = {"ask_at": now + ASK_AFTER[delivery.channel]} if delivery.channel in ASK_AFTER else {}
     deliveries.settle(tx, delivery.id, state="sent", done_at=now, receipt=receipt[:255], reason="", say=None, **more)
     if delivery.kind == "digest":
-        deliveries.settle_merged(tx, delivery.id, state="sent", done_at=now, reason="", say=None)
+        crowds.settle_merged(tx, delivery.id, state="sent", done_at=now, reason="", say=None)
     return _report(tx, delivery, now) | meters.sent(tx, delivery, rules, now)
 
 
@@ -60,7 +60,7 @@ def given_up(tx: Tx, delivery: DeliveryRow, error: DeliveryError, reason: str, r
     if reason == OVER:
         over: dict[str, Any] = {"state": "cancelled", "done_at": now, "reason": reason, "say": to_json(error.say)}
         deliveries.settle(tx, delivery.id, **over)
-        deliveries.settle_merged(tx, delivery.id, **over)
+        crowds.settle_merged(tx, delivery.id, **over)
         return set()
     keep = delivery.payload if delivery.kind in ("test", "notice") else None
     changes: dict[str, Any] = {"state": "dead", "done_at": now, "reason": reason, "say": to_json(error.say)}
@@ -68,7 +68,7 @@ def given_up(tx: Tx, delivery: DeliveryRow, error: DeliveryError, reason: str, r
         changes["payload"] = None
     deliveries.settle(tx, delivery.id, **changes)
     if delivery.kind == "digest":
-        deliveries.settle_merged(tx, delivery.id, **changes)
+        crowds.settle_merged(tx, delivery.id, **changes)
     wake: set[str] = set()
     if delivery.kind == "code" and delivery.code_id is not None:
         wake |= _code_refused(tx, delivery, error, now)
@@ -86,7 +86,7 @@ def given_up(tx: Tx, delivery: DeliveryRow, error: DeliveryError, reason: str, r
 def dissolved(tx: Tx, delivery: DeliveryRow, reason: str, now: datetime) -> None:
     """Writes that a digest was refused for its form: what it names goes into another, in the simplest form."""
     deliveries.settle(tx, delivery.id, state="cancelled", done_at=now, reason=reason)
-    deliveries.settle_merged(tx, delivery.id, state="ready", digest_id=None, plain=True, reason=reason)
+    crowds.settle_merged(tx, delivery.id, state="ready", digest_id=None, plain=True, reason=reason)
 
 
 def _code_refused(tx: Tx, delivery: DeliveryRow, error: DeliveryError, now: datetime) -> set[str]:
@@ -178,8 +178,8 @@ def _answer_failed(tx: Tx, delivery: DeliveryRow, now: datetime) -> set[str]:
 def _report(tx: Tx, delivery: DeliveryRow, now: datetime) -> set[str]:
     if delivery.batch_id is None:
         return set()
-    deliveries.hold_batch(tx, delivery.batch_id)
-    rows = deliveries.of_batch(tx, delivery.batch_id)
+    batches.hold(tx, delivery.batch_id)
+    rows = batches.deliveries_of(tx, delivery.batch_id)
     if any(row.state == "ready" for row in rows):
         return set()
     return report(tx, delivery.batch_id, rows, now)
@@ -188,14 +188,14 @@ def _report(tx: Tx, delivery: DeliveryRow, now: datetime) -> set[str]:
 def report_overdue(tx: Tx, now: datetime) -> set[str]:
     """Reports tests whose slowest channel takes too long."""
     wake: set[str] = set()
-    for batch_id in deliveries.overdue_batches(tx, now - REPORT_AFTER):
-        wake |= report(tx, batch_id, deliveries.of_batch(tx, batch_id), now)
+    for batch_id in batches.overdue(tx, now - REPORT_AFTER):
+        wake |= report(tx, batch_id, batches.deliveries_of(tx, batch_id), now)
     return wake
 
 
 def report(tx: Tx, batch_id: int, rows: Iterable[DeliveryRow], now: datetime) -> set[str]:
     """Says once how a test went, channel by channel."""
-    body = deliveries.close_batch(tx, batch_id, now)
+    body = batches.close(tx, batch_id, now)
     if body is None:
         return set()
     place = people.conversation_by_id(tx, body["conversation"])

@@ -146,7 +146,7 @@ class Database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
             self._writer = Connections(url, begin="BEGIN IMMEDIATE", most=1, settings=WRITER)
             self._reader = Connections(url, begin="BEGIN", most=READERS)
-            self._wal = Wal(self.url.database)
+            self._wal = Wal(self._writer, self._turns.turn)
         else:
             self._server = _postgresql_engine(self.url)
 
@@ -190,7 +190,7 @@ class Database:
                     conn.exec_driver_sql(first)
                 yield conn
             if conn.info.pop(UNCONFIRMED, False):
-                raise NotConfirmed
+                raise NotConfirmed("the synchronous standby did not confirm it")
 
     def write_together(self, write: Callable[[Tx], T], *, lasting: bool = True) -> T:
         """What `write` returns, committed: for small writes of many threads that say what became of something.
@@ -211,8 +211,8 @@ class Database:
         if self.sqlite:
             try:
                 self._wal.sync()
-            except OSError as error:
-                raise NotConfirmed from error
+            except (OSError, TurnTimeout) as error:
+                raise NotConfirmed(f"the disk did not confirm it ({error})") from error
 
     def _no_other(self) -> None:
         if getattr(self._guard, "writing", False):
@@ -293,6 +293,7 @@ class Database:
 
     def close(self) -> None:
         if self.sqlite:
+            self._wal.close()
             self._writer.close()
             self._reader.close()
         else:

@@ -115,6 +115,6 @@ def are_pushed(tx: Tx, channel: str) -> bool:
 
 
 def reported_batch(tx: Tx, batch_id: int) -> dict[str, Any] | None:
-    """What `deliveries.open_batch` was given, of a batch that was reported already; None for others."""
+    """What `batches.start` was given, of a batch that was reported already; None for others."""
     row = tx.conn.execute(select(batch.c.body).where(batch.c.id == batch_id, batch.c.done_at.is_not(None))).first()
     return json.loads(tx.vault.open(row.body)) if row else None

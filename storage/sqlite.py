@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from storage.driver import translated
@@ -45,26 +47,43 @@ class Connections:
         self._begin = begin
         self._free = threading.Semaphore(most)
         self._idle: list[Connection] = []
+        event.listen(self._engine, "connect", self._connected)
+        self.log = ""
+        """The write-ahead log, as soon as somebody was connected; "" where SQLite keeps none."""
+        self.connected = 0
+        """How often somebody was."""
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Commits when its block ends well. Raises TurnTimeout when no connection gets free."""
-        if not self._free.acquire(timeout=PATIENCE_S):
-            raise TurnTimeout
-        try:
-            conn = self._idle.pop() if self._idle else self._engine.connect()
-            driver: Any = conn.connection.driver_connection
+        with self._one() as (conn, driver):
             try:
                 _told(conn, driver, self._begin)
                 yield conn
-                if conn.in_transaction():
+                if conn.in_transaction() and driver.in_transaction:
                     conn.commit()
-                else:
+                else:  # an error where SQLite has ended the transaction by itself, as when the disk is full
                     _told(conn, driver, "COMMIT")
             except BaseException:
                 self._roll_back(conn, driver)
                 raise
             self._idle.append(conn)
+
+    def told(self, statement: str) -> list[Any]:
+        """The rows that it answers, outside of a transaction."""
+        with self._one() as (conn, driver):
+            try:
+                return list(_told(conn, driver, statement))
+            finally:
+                self._idle.append(conn)
+
+    @contextmanager
+    def _one(self) -> Iterator[tuple[Connection, Any]]:
+        if not self._free.acquire(timeout=PATIENCE_S):
+            raise TurnTimeout
+        try:
+            conn = self._idle.pop() if self._idle else self._engine.connect()
+            yield conn, conn.connection.driver_connection
         finally:
             self._free.release()
 
@@ -81,15 +100,22 @@ class Connections:
         else:
             self._idle.append(conn)
 
+    def _connected(self, connection: Any, _record: object) -> None:
+        """What is under the URL may be a link: the log is beside the file itself."""
+        [mode] = connection.execute("PRAGMA journal_mode").fetchone()
+        file = next(name for _number, part, name in connection.execute("PRAGMA database_list") if part == "main")
+        self.log = f"{file}-wal" if file and mode == "wal" else ""
+        self.connected += 1
+
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
         self._engine.dispose()
 
 
-def _told(conn: Connection, driver: Any, statement: str) -> None:
+def _told(conn: Connection, driver: Any, statement: str) -> Any:
     try:
-        driver.execute(statement)
+        return driver.execute(statement)
     except Exception as error:
         raise translated(conn, statement, error) from error
 
@@ -107,13 +133,10 @@ def _engine(url: str, settings: Sequence[str]) -> Engine:
     def _connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         with _one_process(engine.url.database):
-            for pragma in (
-                f"busy_timeout={BUSY_TIMEOUT_MS}",
-                "journal_mode=WAL",
-                "synchronous=NORMAL",  # each commit is ours to sync
-                "foreign_keys=ON",
-                *settings,
-            ):
+            connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+            [mode] = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            # With a log each commit is ours to sync. Some file systems allow none (https://www.sqlite.org/wal.html).
+            for pragma in (f"synchronous={'NORMAL' if mode == 'wal' else 'FULL'}", "foreign_keys=ON", *settings):
                 connection.execute(f"PRAGMA {pragma}")
 
     return engine
@@ -149,12 +172,16 @@ class Wal:
     the file, and the file before it begins the log anew (https://www.sqlite.org/wal.html).
     """
 
-    def __init__(self, database: str | None) -> None:
-        """`database`: the file's path; without one there is no disk."""
-        self._log = f"{database}-wal" if database else None
+    def __init__(self, writer: Connections, turn: Callable[[], AbstractContextManager[None]]) -> None:
+        """`turn`: around what needs the writer."""
+        self._writer = writer
+        self._turn = turn
         self._commits = 0
         self._on_disk = 0
         self._syncing = threading.Lock()
+        self._log: int | None = None
+        self._of = 0
+        self._broken = False
 
     def grown(self) -> None:
         """A transaction was committed; called by whoever still has the writer."""
@@ -164,12 +191,43 @@ class Wal:
         """Returns when everything is on the disk that was committed before. Raises OSError."""
         wanted = self._commits
         with self._syncing:
-            if self._on_disk >= wanted or self._log is None:
+            if self._on_disk >= wanted or not self._writer.log:
                 return
+            if self._broken:
+                self._mend()
             reached = self._commits  # what is committed from now on may come after the sync
-            log = os.open(self._log, os.O_RDONLY)
             try:
-                _SYNC(log)
-            finally:
-                os.close(log)
+                _SYNC(self._opened(self._writer.log))
+            except OSError:
+                self._broken = True
+                raise
             self._on_disk = reached
+
+    def _opened(self, path: str) -> int:
+        """The log stays open: the kernel tells of a write that failed only those who had the file open then."""
+        if self._log is not None and self._of != self._writer.connected:
+            self.close()  # with the last connection SQLite removes it, and the next one makes another
+        if self._log is None:
+            self._log, self._of = os.open(path, os.O_RDONLY), self._writer.connected
+        if not os.path.samestat(Path(path).stat(), os.fstat(self._log)):
+            raise OSError(errno.ESTALE, "the log was taken away")
+        return self._log
+
+    def _mend(self) -> None:
+        """After a sync that failed the next one says nothing of what was lost: the kernel calls it written.
+
+        All that is in the log, as SQLite still sees it, is written into the file instead, and synced there.
+        """
+        with self._turn():
+            try:
+                [(busy, *_pages)] = self._writer.told("PRAGMA wal_checkpoint(TRUNCATE)")
+            except DBAPIError as error:
+                raise OSError(errno.EIO, "the log could not be written anew") from error
+        if busy:
+            raise OSError(errno.EBUSY, "the log could not be written anew yet")
+        self._broken = False
+
+    def close(self) -> None:
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None

@@ -18,7 +18,7 @@ from bot.metrics import Heartbeats
 from handlers import receipts
 from handlers.context import Rules
 from handlers.outbox import key_of
-from storage import contacts, deliveries
+from storage import contacts, lanes
 from storage import receipts as kept
 from storage.database import Database
 from storage.deliveries import DeliveryRow
@@ -125,11 +125,11 @@ class Asker:
         if report is None:
             return
         with self._database.write() as tx:
-            lanes = receipts.found(tx, row.id, report, self._rules, self._clock())
+            woken = receipts.found(tx, row.id, report, self._rules, self._clock())
             if tx.sqlite:
-                deliveries.wake(tx, lanes, now)
-        if lanes:
+                lanes.wake(tx, woken, now)
+        if woken:
             if not self._database.sqlite:
                 with self._database.write() as tx:
-                    deliveries.wake(tx, lanes, now)
+                    lanes.wake(tx, woken, now)
             self._wake_worker()

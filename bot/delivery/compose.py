@@ -28,10 +28,11 @@ from handlers.templates import Occasion, TemplateFailed, applied, part_of
 from handlers.texts import LANGUAGES, Language, Say, _, render
 from handlers.times import zone_named
 from handlers.verification import known_language
-from storage import alerts, contacts, deliveries, identities, people, receipts, templates
+from storage import alerts, contacts, crowds, identities, people, receipts, templates
 from storage.contacts import MethodRow
+from storage.crowds import Waiting
 from storage.database import Database, Tx
-from storage.deliveries import DeliveryRow, Waiting
+from storage.deliveries import DeliveryRow
 from storage.schema import to_ms
 from storage.templates import FAILURE_MAX_CHARS, TemplateRow
 
@@ -150,13 +151,13 @@ class Sender:
 
     def _named(self, tx: Tx, row: DeliveryRow, language: Language, now: datetime) -> Document:
         """The digest of what was merged into this delivery, as loose as it fits."""
-        waiting = deliveries.merged(tx, row.id)
+        waiting = crowds.merged(tx, row.id)
         if not waiting:
             raise DeliveryError("gone", _("The alert was removed meanwhile."), permanent=True)
         entries = digests.entries(waiting)
         if self.brief(row):
             return digests.number_of_alerts(entries)
-        more, _fresh = deliveries.crowd_size(tx, row.lane, now)
+        more, _fresh = crowds.size(tx, row.lane, now)
         documents = (self._digest(entries, waiting, tightness, more) for tightness in digests.TIGHTER)
         document = next(documents)
         while self._fill(row, document, language, now) > 1:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from storage.deliveries import Pick, channel_of
+from storage.lanes import Pick, channel_of
 
 KEPT_FREE = 8
 """One of so many senders is kept for urgent lanes that are well, and as many for the others that are."""

@@ -23,9 +23,11 @@ from handlers.errors import DeliveryError
 from handlers.retries import DeadLetter, RetryLater, Simplify
 from handlers.texts import _, from_json, to_json
 from handlers.times import local
-from storage import deliveries
+from storage import crowds, deliveries, lanes
+from storage.crowds import Waiting
 from storage.database import Database, Tx, is_unavailable
-from storage.deliveries import DeliveryRow, LaneRow, Waiting
+from storage.deliveries import DeliveryRow
+from storage.lanes import LaneRow
 from storage.schema import from_ms, to_ms
 
 log = logging.getLogger(__name__)
@@ -84,7 +86,7 @@ class Visit:
         self._told = dict(lane.rules or {})
         self._open_at: datetime | None = None
         self._calm_at: datetime | None = None
-        self._calm_for = deliveries.AHEAD
+        self._calm_for = lanes.AHEAD
         self._inflow = 0
         self._fails = lane.fails
         self._budgets: tuple[Throttle, ...] = ()
@@ -97,8 +99,14 @@ class Visit:
     def lane(self) -> LaneRow:
         return self._lane
 
-    def begin(self, tx: Tx, now: datetime) -> None:
+    @property
+    def begun(self) -> bool:
+        """Whether a message is reserved and still to be sent."""
+        return self._begun is not None
+
+    def begin(self, tx: Tx) -> None:
         """Reserves the first message already in the transaction in which the lane is claimed, where it can go at once."""
+        now = self._clock()  # nobody else has the writer, so that no send is noted after it was read
         act = self._planned(tx, now)
         if isinstance(act, _Start) and self._reserve(tx, act):
             self._begun = act.row, now
@@ -161,7 +169,7 @@ class Visit:
         """Takes a slot for the message; False when the lane was lost."""
         reserved = self._reserved(start.at)
         until = start.at + LEASE
-        return deliveries.starting(tx, start.row.id, self._lane.key, self._lane.token, reserved, start.at, until)
+        return lanes.starting(tx, start.row.id, self._lane.key, self._lane.token, reserved, start.at, until)
 
     def _reserved(self, now: datetime) -> list[int]:
         return kept([*self._window, to_ms(now)], self._budgets)
@@ -174,15 +182,15 @@ class Visit:
         traffic = Traffic(self._window, self._cards, self._budgets, share, to_ms(now))
         brief = self._sender.brief(head)
         if alone and not brief and traffic.is_calm():  # mostly so, and quicker than looking at what else there may be
-            self._chosen = deliveries.card(tx, head.id), False
+            self._chosen = crowds.card(tx, head.id), False
             return _Start(head, now)
         room = traffic.room()
         late: list[Waiting] = []
-        waiting = deliveries.crowd(tx, head, now, digests.MOST if brief else room + 1)
+        waiting = crowds.around(tx, head, now, digests.MOST if brief else room + 1)
         if not brief and len(waiting) > room:
-            waiting = deliveries.crowd(tx, head, now, digests.MOST)
+            waiting = crowds.around(tx, head, now, digests.MOST)
             if len(waiting) == digests.MOST:
-                late = deliveries.crowd(tx, head, now, LATEST, newest=True)
+                late = crowds.around(tx, head, now, LATEST, newest=True)
         if not waiting:
             return _Start(head, now)
         # An alarm that comes while the others wait is looked at if it may go before them.
@@ -216,7 +224,7 @@ class Visit:
     ) -> bool:
         """Makes a digest of as many as fit and sends it. A crash in between leaves it ready, and merged what it names."""
         with self._database.read() as tx:
-            size, fresh = deliveries.crowd_size(tx, head.lane, now - timedelta(seconds=digests.INFLOW_S))
+            size, fresh = crowds.size(tx, head.lane, now - timedelta(seconds=digests.INFLOW_S))
         # What the first digest of a visit took away came as fast as what it left.
         self._inflow = max(self._inflow, fresh)
         coming = self._inflow * digests.STORM_S / digests.INFLOW_S
@@ -229,9 +237,9 @@ class Visit:
         owed = outbox.digest(head, named, key=f"{self._lane.token}:{to_ms(now)}", now=now)
         reserved = self._reserved(now)
         with self._database.write(lasting=False) as tx:
-            if not deliveries.reserve(tx, self._lane.key, self._lane.token, reserved, now + LEASE):
+            if not lanes.reserve(tx, self._lane.key, self._lane.token, reserved, now + LEASE):
                 return False
-            digest_id = deliveries.merge(tx, owed, [one.id for one in named])
+            digest_id = crowds.merge(tx, owed, [one.id for one in named])
             digest = deliveries.by_id(tx, digest_id)
             deliveries.begin(tx, digest_id, now)
         if digest is None:
@@ -290,17 +298,17 @@ class Visit:
             nonlocal since, released
             released = False  # whatever was written before this was taken back
             if row.kind == "digest":
-                since = [one.created_at for one in deliveries.merged(tx, row.id)]
+                since = [one.created_at for one in crowds.merged(tx, row.id)]
             woken = outcomes.sent(tx, row, receipt, self._rules, now)
             deliveries.tried(tx, row.id, now, "sent", "", took_ms)
-            deliveries.wake(tx, woken, now)
+            lanes.wake(tx, woken, now)
             # Most lanes have one message. Not together with other lanes' locks: two visits could wait for each other.
             if not woken:
                 released = self._give_back(tx, only_idle=True)
 
         def write_least(tx: Tx) -> None:
             deliveries.settle(tx, row.id, state="sent", done_at=now, receipt=receipt[:255], reason="", say=None)
-            deliveries.settle_merged(tx, row.id, state="sent", done_at=now, reason="", say=None)
+            crowds.settle_merged(tx, row.id, state="sent", done_at=now, reason="", say=None)
 
         try:
             self._settle(row, write)
@@ -351,7 +359,7 @@ class Visit:
             # It may have arrived, and a second one within the minute would be refused: the person can ask again.
             with self._database.write() as tx:
                 deliveries.tried(tx, row.id, now, outcome, error.reason, took_ms)
-                deliveries.wake(tx, outcomes.sent(tx, row, "", self._rules, now), now)
+                lanes.wake(tx, outcomes.sent(tx, row, "", self._rules, now), now)
             return True
         decision = retries.decide(
             error,
@@ -372,10 +380,10 @@ class Visit:
                 self._again(row, error, outcome, took_ms, due_at=at, plain=row.plain)
                 if not pause and row.attempts + 1 >= PATIENT_TRIES:
                     at = now + timedelta(seconds=retries.DELAYS_S[0])
-                if pause or (row.priority < deliveries.AHEAD and row.kind != "digest"):
+                if pause or (row.priority < lanes.AHEAD and row.kind != "digest"):
                     self._open_at = at
                 else:  # nobody asked for it: a person who waits for a code or an answer need not wait for an alert
-                    self._calm_at, self._calm_for = at, deliveries.AHEAD
+                    self._calm_at, self._calm_for = at, lanes.AHEAD
                 return False
             case DeadLetter(reason):
                 self._give_up(row, error, reason, outcome=outcome, took_ms=took_ms)
@@ -407,7 +415,7 @@ class Visit:
             if outcome:
                 deliveries.tried(tx, row.id, now, outcome, error.reason, took_ms)
             woken = outcomes.given_up(tx, row, error, reason, self._rules, now)
-            deliveries.wake(tx, woken, now)
+            lanes.wake(tx, woken, now)
 
         self._settle(row, write)
         if reason == outcomes.OVER:
@@ -425,7 +433,7 @@ class Visit:
             self._database.write_together(self._give_back, lasting=False)
 
     def _give_back(self, tx: Tx, *, only_idle: bool = False) -> bool:
-        return deliveries.release(
+        return lanes.release(
             tx,
             self._lane.key,
             self._lane.token,

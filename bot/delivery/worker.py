@@ -24,9 +24,9 @@ from bot.delivery.visit import LEASE, Visit
 from bot.metrics import Heartbeats, Metrics
 from handlers import due, outcomes, retries
 from handlers.context import Rules
-from storage import alerts, bodies, codes, deliveries, forget, silences
+from storage import alerts, batches, bodies, codes, deliveries, forget, lanes, silences
 from storage.database import Database, Tx, is_unavailable
-from storage.deliveries import LaneRow, Pick
+from storage.lanes import LaneRow, Pick
 
 log = logging.getLogger(__name__)
 
@@ -183,31 +183,31 @@ class Worker:
         held = self._lanes_held()
         if held and not self._alone:
             with self._database.write(lasting=False) as tx:
-                deliveries.renew(tx, held, self._me, self._clock() + LEASE)
+                lanes.renew(tx, held, self._me, self._clock() + LEASE)
 
     def _free_all(self) -> None:
         with self._database.write() as tx:
-            deliveries.free_all(tx, self._clock())
+            lanes.free_all(tx, self._clock())
 
     def _sweep(self) -> None:
         now = self._clock()
         with self._database.read() as tx:  # a look at all that waits: nobody else should wait for it
-            forgotten = deliveries.forgotten(tx, now)
+            forgotten = lanes.forgotten(tx, now)
         with self._database.write() as tx:
             if now < self._last - CLOCK_JUMP:
                 log.warning("the clock was set back")
-                deliveries.clock_went_back(tx, now, timedelta(seconds=retries.DELAYS_S[0]))
+                lanes.clock_went_back(tx, now, timedelta(seconds=retries.DELAYS_S[0]))
             woken = outcomes.report_overdue(tx, now)
-            deliveries.wake(tx, {*forgotten, *woken}, now)
+            lanes.wake(tx, {*forgotten, *woken}, now)
         self._last = now
         with self._database.write() as tx:  # by itself: whatever it meets, what is owed is looked after
-            deliveries.wake(tx, due.run(tx, self._rules, now), now)
+            lanes.wake(tx, due.run(tx, self._rules, now), now)
 
     def _tidy(self) -> None:
         now = self._clock()
         with self._database.write() as tx:
             deliveries.purge(tx, now - timedelta(days=1), now - KEPT)
-            deliveries.purge_batches(tx, now - timedelta(days=1))
+            batches.purge(tx, now - timedelta(days=1))
             forget.sweep(tx)
             alerts.purge(tx, now - KEPT)
             silences.purge(tx, now - KEPT)
@@ -218,10 +218,10 @@ class Worker:
         with self._holding:
             return frozenset(self._held)
 
-    def _choices(self, more: Iterable[Held] = ()) -> tuple[Choice, ...]:
-        """What the next sender may work on, when these lanes are held as well."""
+    def _choices(self) -> tuple[Choice, ...]:
+        """What the next sender may work on."""
         with self._holding:
-            return choices([*self._held.values(), *more], self._senders)
+            return choices(self._held.values(), self._senders)
 
     def _claim(self) -> None:
         """Claims what is due, as far as there are senders for it, and hands it to them; else says how long to pause."""
@@ -233,7 +233,7 @@ class Worker:
         if not self._surely_due:
             # A look first: it waits for nobody who writes, and mostly nothing is due.
             with self._database.read() as tx:
-                moments = deliveries.next_of_each(tx, held, mine)
+                moments = lanes.next_of_each(tx, held, mine)
             if not any(moment <= now for moment in moments.values()):
                 return self._pause_until(min(moments.values(), default=None))
         self._surely_due = False  # before the claim: what comes meanwhile is claimed after it
@@ -245,36 +245,51 @@ class Worker:
         if moment is not None:
             self._pause_s = min(self._poll_s, max(SPIN_S, (moment - self._clock()).total_seconds()))
 
-    def _hand_out(self, lanes: Sequence[LaneRow]) -> bool:
+    def _hand_out(self, claimed: Sequence[LaneRow]) -> bool:
         """Gives the lanes to the senders; False when there are none."""
-        for lane in lanes:
+        for lane in claimed:
             self._claimed.put(self._visit_of(lane))
-        if lanes:
+        if claimed:
             self._pause_s = 0.0
-        return bool(lanes)
+        return bool(claimed)
 
     def _claimed_of(self, wanted: Mapping[Pick, str], held: frozenset[str], now: datetime) -> list[LaneRow]:
         """Lanes of these kinds that are due, claimed for the senders that are free."""
 
-        def claim(tx: Tx) -> dict[Held, LaneRow]:
-            mine: dict[Held, LaneRow] = {}
-            due = {pick for pick, moment in deliveries.next_of_each(tx, held, wanted).items() if moment <= now}
+        mine: dict[Held, LaneRow] = {}
+
+        def claim(tx: Tx) -> None:
+            self._let_go(mine)  # of a try that was taken back
+            mine.clear()
+            due = {pick for pick, moment in lanes.next_of_each(tx, held, wanted).items() if moment <= now}
             while due and len(mine) < MOST_CLAIMED:
-                one = next((one for one in self._choices(mine) if one.pick in due), None)
+                one = next((one for one in self._choices() if one.pick in due), None)
                 if one is None:
                     break
-                taken = {*held, *(lane.key for lane in mine)}
-                row = deliveries.claim(tx, self._me, now, LEASE, taken, one.pick, full=one.full)
+                row = lanes.claim(tx, self._me, now, LEASE, self._lanes_held(), one.pick, full=one.full)
                 if row is None:
                     due.discard(one.pick)
                 else:
-                    mine[Held(row.key, row.urgent, row.fails == 0)] = row
-            return mine
+                    lane = Held(row.key, row.urgent, row.fails == 0)
+                    mine[lane] = row
+                    self._hold([lane])
 
-        claimed = self._database.write_together(claim, lasting=False)
+        try:
+            self._database.write_together(claim, lasting=False)
+        except BaseException:
+            self._let_go(mine)
+            raise
+        return list(mine.values())
+
+    def _hold(self, mine: Iterable[Held]) -> None:
+        """While one has the writer: what is held is known to whoever writes next."""
         with self._holding:
-            self._held.update((lane.key, lane) for lane in claimed)
-        return list(claimed.values())
+            self._held.update((lane.key, lane) for lane in mine)
+
+    def _let_go(self, mine: Iterable[Held | LaneRow]) -> None:
+        with self._holding:
+            for lane in mine:
+                self._held.pop(lane.key, None)
 
     @contextmanager
     def early(self) -> Iterator[Early]:
@@ -285,15 +300,16 @@ class Worker:
         finally:
             early.drop()
 
-    def hold_early(self, tx: Tx, keys: Collection[str], now: datetime) -> list[Visit]:
+    def hold_early(self, tx: Tx, keys: Collection[str]) -> list[Visit]:
         """Claims some of the lanes that are idle, as long as half of the senders are left for the worker's choices."""
-        room = min(MOST_CLAIMED, self._senders // 2 - len(self._lanes_held()))
-        if not keys or room <= 0 or not self._open or self._stopping:
+        held = self._lanes_held()
+        # One that is given back in the database and still held here is on its way to be let go.
+        wanted = sorted(key for key in keys if key not in held)[: min(MOST_CLAIMED, self._senders // 2 - len(held))]
+        if len(held) >= self._senders // 2 or not wanted or not self._open or self._stopping:
             return []
-        lanes = deliveries.claim_idle(tx, sorted(keys)[:room], self._me, now, LEASE)
-        with self._holding:
-            self._held.update((lane.key, Held(lane.key, lane.urgent, well=True)) for lane in lanes)
-        return [self._visit_of(lane) for lane in lanes]
+        claimed = lanes.claim_idle(tx, wanted, self._me, self._clock(), LEASE)
+        self._hold(Held(lane.key, lane.urgent, well=True) for lane in claimed)
+        return [self._visit_of(lane) for lane in claimed]
 
     def send(self, visits: Iterable[Visit]) -> None:
         """Gives them to the senders."""
@@ -302,9 +318,7 @@ class Worker:
 
     def let_go(self, visits: Iterable[Visit]) -> None:
         """Nothing was claimed after all."""
-        with self._holding:
-            for visit in visits:
-                self._held.pop(visit.lane.key, None)
+        self._let_go(visit.lane for visit in visits)
 
     def _visit_of(self, lane: LaneRow) -> Visit:
         return Visit(
@@ -325,8 +339,9 @@ class Worker:
 
     def _carry_out(self, visit: Visit) -> None:
         try:
-            while visit.sent_now < MOST_A_VISIT and not self._stopping and visit.step():
-                pass
+            more = True
+            while more and (visit.begun or (visit.sent_now < MOST_A_VISIT and not self._stopping)):
+                more = visit.step()
         except Exception:
             log.exception("a lane could not be worked on")
             visit.rest()
@@ -346,12 +361,12 @@ class Early:
         self._worker = worker
         self._visits: list[Visit] = []
 
-    def claim(self, tx: Tx, keys: Collection[str], now: datetime) -> frozenset[str]:
+    def claim(self, tx: Tx, keys: Collection[str]) -> frozenset[str]:
         """Those of the lanes that are taken care of; the others have to be woken."""
-        self._visits = self._worker.hold_early(tx, keys, now)
+        self._visits = self._worker.hold_early(tx, keys)
         for visit in self._visits:
             try:
-                visit.begin(tx, now)
+                visit.begin(tx)
             except Exception as error:
                 if is_unavailable(error):
                     raise

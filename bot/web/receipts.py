@@ -16,7 +16,7 @@ from handlers import receipts
 from handlers.context import Rules
 from handlers.errors import PayloadError
 from handlers.texts import render
-from storage import deliveries
+from storage import lanes
 from storage import receipts as kept
 from storage.database import Database
 
@@ -45,19 +45,19 @@ def blueprint(
             return refusal(400, f"{error.path}: {render(error.say, 'en')}", path=error.path)
         early = 0
         now = clock()
-        lanes: set[str] = set()
+        woken: set[str] = set()
         with database.write() as tx:
             if reports and not kept.are_pushed(tx, channel):
                 kept.pushed(tx, channel)
             for report in reports:
                 try:
-                    lanes |= receipts.received(tx, report, rules, now)
+                    woken |= receipts.received(tx, report, rules, now)
                 except receipts.TooEarly:
                     early += 1
             if tx.sqlite:
-                deliveries.wake(tx, lanes, now)
-        if lanes:
-            _wake(database, lanes, now, wake_worker)
+                lanes.wake(tx, woken, now)
+        if woken:
+            _wake(database, woken, now, wake_worker)
         if early:
             log.info("receipts came before the answers to their sends", extra={"receipts": early})
             response = jsonify(code=1, msg="too early, send it again")
@@ -68,9 +68,9 @@ def blueprint(
     return routes
 
 
-def _wake(database: Database, lanes: set[str], now: datetime, wake_worker: Callable[[], None]) -> None:
+def _wake(database: Database, woken: set[str], now: datetime, wake_worker: Callable[[], None]) -> None:
     """On PostgreSQL a transaction of its own, which alone may wait for a lane that is being worked on."""
     if not database.sqlite:
         with database.write() as tx:
-            deliveries.wake(tx, lanes, now)
+            lanes.wake(tx, woken, now)
     wake_worker()

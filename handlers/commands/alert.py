@@ -16,7 +16,7 @@ from handlers.errors import CommandError
 from handlers.routing import targets
 from handlers.texts import Say, _, n_
 from handlers.times import local
-from storage import alerts, contacts, deliveries, groups
+from storage import alerts, batches, contacts, groups
 from storage.alerts import AlertRow
 from storage.contacts import ContactRow, MethodRow
 
@@ -207,7 +207,7 @@ def _send_tests(ctx: Context, shown: str, members: list[ContactRow]) -> Answers:
     if not active:
         return said(_("“{name}” has no active address: nothing to test.", name=shown), *more)
     body = {"conversation": ctx.place.id, "person": ctx.person.id, "language": ctx.language, "name": shown}
-    batch = deliveries.open_batch(ctx.tx, "test", body, ctx.now)
+    batch = batches.start(ctx.tx, "test", body, ctx.now)
     rows = []
     for method in active.values():
         contact = by_id[method.contact_id]

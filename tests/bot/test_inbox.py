@@ -20,7 +20,7 @@ from bot.metrics import Heartbeats, Metrics
 from bot.platforms.contract import Incoming, Press
 from handlers.buttons import Bound, ForgedButton, sealed
 from handlers.context import Rules
-from storage import contacts, deliveries, people
+from storage import contacts, deliveries, lanes, people
 from storage.database import Database
 from storage.schema import delivery
 from storage.schema import inbound as inbound_table
@@ -169,7 +169,7 @@ def test_effects_answer_and_wake_up_come_together(inbox: Inbox, database: Databa
     assert inbox.handle_next()
     assert (names(database), len(titles(database)), len(woken)) == (["Zhang"], 1, 1)
     with database.write() as tx:
-        lane = deliveries.claim(tx, "me", NOW, timedelta(seconds=30))
+        lane = lanes.claim(tx, "me", NOW, timedelta(seconds=30))
     assert lane is not None
     assert lane.key == "chat:dingtalk:cidAlone"
     assert inbox.handle_next()

@@ -18,7 +18,7 @@ from bot.intake import PATIENCE_S as INTAKE_PATIENCE_S
 from bot.intake import Intake, Job, NotStored, Overloaded, UnknownSource
 from bot.metrics import Heartbeats, Metrics
 from handlers.model import Alert
-from storage import alerts, deliveries, groups, sources
+from storage import alerts, deliveries, groups, lanes, sources
 from storage.database import Database, Tx
 from storage.schema import alert, contact, delivery, lane
 from storage.sources import SourceRow
@@ -167,7 +167,7 @@ def test_what_was_answered_is_stored_with_its_cards_and_the_lane_and_worker_are_
     assert bell.rung == 1
     with database.write() as tx:
         assert deliveries.waiting(tx) == 2
-        assert deliveries.claim(tx, "me", NOW, seed.LEASE) is not None
+        assert lanes.claim(tx, "me", NOW, seed.LEASE) is not None
 
 
 def test_a_repeat_wakes_nobody(build: Callable[..., Intake], source: SourceRow, bell: Bell) -> None:
@@ -461,7 +461,7 @@ class Beginner:
         finally:
             self.dropped += self.sent == before
 
-    def claim(self, _tx: Tx, keys: Collection[str], _now: datetime) -> frozenset[str]:
+    def claim(self, _tx: Tx, keys: Collection[str]) -> frozenset[str]:
         self.claimed += keys
         return frozenset(keys) if self.takes else frozenset()
 
@@ -497,7 +497,7 @@ def test_what_was_begun_with_is_dropped_when_the_report_could_not_be_stored(
         raise RuntimeError("it cannot be stored")
 
     with monkeypatch.context() as patched:
-        patched.setattr(deliveries, "wake", broken)
+        patched.setattr(lanes, "wake", broken)
         patched.setattr(Beginner, "claim", broken)
         with pytest.raises(NotStored):
             intake.accept(source, TOKEN, [named("a")])

@@ -18,7 +18,7 @@ from handlers.budgets import Throttle, kept, next_slot
 from handlers.digests import NUMBERS, TIGHTER, Merge, Send, Share, Tightness, Traffic, Wait, entries, share_of
 from handlers.document import localize
 from handlers.texts import Language
-from storage.deliveries import Waiting
+from storage.crowds import Waiting
 from storage.schema import to_ms
 from tests.storage.seed import NOW
 

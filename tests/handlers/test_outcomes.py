@@ -15,7 +15,7 @@ from handlers.context import Rules
 from handlers.document import Document
 from handlers.errors import DeliveryError
 from handlers.texts import _, render, to_json
-from storage import contacts, deliveries, people
+from storage import batches, contacts, deliveries, people
 from storage.database import Database, Tx
 from storage.deliveries import DeliveryRow
 from storage.schema import delivery
@@ -57,7 +57,7 @@ def test_of_deliveries_that_end_at_the_same_time_exactly_one_makes_the_report(da
     body = {"conversation": GROUP, "person": PERSON, "language": "en", "name": "ops"}
     for turn in range(3):
         with database.write() as tx:
-            batch = deliveries.open_batch(tx, "test", body, NOW)
+            batch = batches.start(tx, "test", body, NOW)
             rows = [get(tx, seed.owe(tx, f"sms:{turn}:{n}", batch_id=batch)) for n in range(4)]
         start = threading.Barrier(4)
 
@@ -77,7 +77,7 @@ def test_an_overdue_report_says_what_still_waits_and_late_results_make_no_second
     body = {"conversation": GROUP, "person": PERSON, "language": "en", "name": "ops"}
     late = NOW + outcomes.REPORT_AFTER + timedelta(seconds=1)
     with database.write() as tx:
-        batch = deliveries.open_batch(tx, "test", body, NOW)
+        batch = batches.start(tx, "test", body, NOW)
         one, two = (get(tx, seed.owe(tx, f"sms:{n}", batch_id=batch)) for n in range(2))
         assert outcomes.sent(tx, one, "", RULES, NOW) == set()
         assert outcomes.report_overdue(tx, NOW + outcomes.REPORT_AFTER) == set()

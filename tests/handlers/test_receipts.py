@@ -19,7 +19,7 @@ from handlers.errors import PayloadError
 from handlers.outbox import key_of
 from handlers.receipts import Report, TooEarly
 from handlers.texts import render
-from storage import contacts, deliveries
+from storage import contacts, crowds, deliveries
 from storage.database import Database, Tx
 from storage.deliveries import DeliveryRow
 from tests.storage import seed
@@ -163,9 +163,9 @@ def test_a_digest_that_did_not_arrive_failed_for_all_it_names(database: Database
     with database.write() as tx:
         row = sent(tx)
         named = seed.owe(tx, row.lane, kind="alert", alert_id=seed.alert(tx, "a"), alert_status="firing")
-        [waiting] = deliveries.crowd(tx, get(tx, named), NOW, 9)
+        [waiting] = crowds.around(tx, get(tx, named), NOW, 9)
         digest = outbox.digest(get(tx, named), [waiting], key="k", now=NOW)
-        digest_id = deliveries.merge(tx, digest, [named])
+        digest_id = crowds.merge(tx, digest, [named])
         deliveries.begin(tx, digest_id, NOW)
         outcomes.sent(tx, get(tx, digest_id), "biz-2", RULES, NOW)
         assert say(tx, get(tx, digest_id), "NO_ROUTE").startswith("failed")

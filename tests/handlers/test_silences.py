@@ -21,7 +21,7 @@ from handlers.budgets import Throttle
 from handlers.context import Rules
 from handlers.document import from_json
 from handlers.model import Alert
-from storage import alerts, contacts, deliveries, groups
+from storage import alerts, contacts, groups, lanes
 from storage import meters as months
 from storage.alerts import AlertRow
 from storage.database import Database
@@ -409,7 +409,7 @@ def test_who_says_who_gets_it_through_what_and_what_is_in_the_way(room: Room) ->
     with room.database.write() as tx:
         months.count(tx, "dingtalk", meters.month_of(room.now, room.rules.zone))
         key = seed.lane_of(tx, room.method)
-        deliveries.wake(tx, [key], room.now)
+        lanes.wake(tx, [key], room.now)
         sent = [int(room.now.timestamp() * 1000)]
         tx.conn.execute(lane.update().where(lane.c.key == key).values(sent=sent))
     said = room.says("who warning")

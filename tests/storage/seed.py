@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import bindparam, exists, or_, select
 
 from handlers import names, outbox
-from storage import alerts, contacts, deliveries, groups, sources
+from storage import alerts, contacts, deliveries, groups, lanes, sources
 from storage.database import Database, Tx
-from storage.deliveries import ANY, Pick
+from storage.lanes import ANY, Pick
 from storage.schema import delivery, inbound, lane, metadata
 from storage.sources import SourceRow
 
@@ -121,7 +121,7 @@ def owe(tx: Tx, lane: str, **values: Any) -> int:
 
 def next_due(tx: Tx, held: Collection[str] = (), pick: Pick = ANY, full: str = "") -> datetime | None:
     """When the next of these lanes may be claimed."""
-    return deliveries.next_of_each(tx, held, {pick: full}).get(pick)
+    return lanes.next_of_each(tx, held, {pick: full}).get(pick)
 
 
 _LANES_AT_WORK = exists().where(or_(lane.c.owner.is_not(None), lane.c.next_at <= bindparam("now")))

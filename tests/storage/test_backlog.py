@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from handlers import outbox
-from storage import backlog, deliveries
+from storage import backlog, deliveries, lanes
 from storage.database import Database
 from storage.schema import lane
 from tests.storage import seed
@@ -31,7 +31,7 @@ def test_a_shownshows_its_size_its_age_and_the_message_that_is_sent_next(databas
         first = owe(tx, "sms:a", created_at=NOW + MINUTE, priority=outbox.TEST, masked="138****8000")
         deliveries.settle(tx, owe(tx, "sms:a", created_at=NOW - MINUTE), state="sent", done_at=NOW)
         deliveries.settle(tx, first, say=say)
-        deliveries.wake(tx, ["sms:a"], NOW + MINUTE)
+        lanes.wake(tx, ["sms:a"], NOW + MINUTE)
         [one] = backlog.page(tx, 20, 0)
     assert (one.lane, one.count, one.since, one.until) == ("sms:a", 2, NOW, NOW + 9 * MINUTE)
     assert (one.channel, one.masked, one.attempts, one.say) == ("sms", "138****8000", 0, say)
@@ -63,8 +63,8 @@ def test_what_was_merged_into_a_digest_counts_and_the_digest_does_not(database: 
 def test_it_is_seen_who_is_worked_on_and_who_was_not_woken_yet(database: Database) -> None:
     with database.write() as tx:
         owe(tx, "sms:held")
-        deliveries.wake(tx, ["sms:held"], NOW)
-        assert deliveries.claim(tx, "me", NOW, LEASE) is not None
+        lanes.wake(tx, ["sms:held"], NOW)
+        assert lanes.claim(tx, "me", NOW, LEASE) is not None
         owe(tx, "sms:unknown", created_at=NOW + MINUTE)
         held, unknown = backlog.page(tx, 20, 0)
     assert (held.lane, held.busy) == ("sms:held", True)
@@ -75,7 +75,7 @@ def test_windows_and_the_masked_address_of_a_lane(database: Database) -> None:
     with database.write() as tx:
         method = seed.method(tx, seed.contact(tx), address="https://oapi.dingtalk.com/robot/send?access_token=tail")
         key = seed.lane_of(tx, method)
-        deliveries.wake(tx, [key, "chat:x"], NOW)
+        lanes.wake(tx, [key, "chat:x"], NOW)
         tx.conn.execute(update(lane).where(lane.c.key == key).values(sent=[1, 2]))
         assert dict(backlog.windows(tx)) == {key: [1, 2], "chat:x": []}
         channel, _colon, address = key.partition(":")

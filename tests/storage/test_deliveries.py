@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from handlers import outbox
-from storage import deliveries
+from storage import batches, deliveries, lanes
 from storage.database import Database
 from storage.deliveries import DeliveryRow
 from storage.schema import attempt, delivery, lane
@@ -70,7 +70,7 @@ def test_a_storm_of_thousands_of_messages_and_lanes_is_written_in_one_go(databas
     ]
     with database.write() as tx:
         assert deliveries.owe(tx, rows) == 3_000
-        deliveries.wake(tx, [str(row["lane"]) for row in rows], NOW)
+        lanes.wake(tx, [str(row["lane"]) for row in rows], NOW)
         assert tx.conn.execute(select(func.count()).select_from(lane)).scalar_one() == 3_000
 
 
@@ -129,26 +129,26 @@ def test_only_the_codes_that_wait_for_a_method_are_cancelled(database: Database)
 
 def test_a_batch_is_closed_once_and_found_when_it_is_overdue(database: Database) -> None:
     with database.write() as tx:
-        one = deliveries.open_batch(tx, "test", {"name": "ops"}, NOW)
-        other = deliveries.open_batch(tx, "test", {}, NOW + DAY)
+        one = batches.start(tx, "test", {"name": "ops"}, NOW)
+        other = batches.start(tx, "test", {}, NOW + DAY)
         mine = [owe(tx, "sms:a", batch_id=one), owe(tx, "sms:b", batch_id=one)]
         owe(tx, "sms:b", batch_id=other)
-        assert [row.id for row in deliveries.of_batch(tx, one)] == mine
-        assert deliveries.overdue_batches(tx, NOW + timedelta(seconds=1)) == [one]
-        assert deliveries.close_batch(tx, one, NOW) == {"name": "ops"}
-        assert deliveries.close_batch(tx, one, NOW) is None
-        assert deliveries.overdue_batches(tx, NOW + timedelta(seconds=1)) == []
+        assert [row.id for row in batches.deliveries_of(tx, one)] == mine
+        assert batches.overdue(tx, NOW + timedelta(seconds=1)) == [one]
+        assert batches.close(tx, one, NOW) == {"name": "ops"}
+        assert batches.close(tx, one, NOW) is None
+        assert batches.overdue(tx, NOW + timedelta(seconds=1)) == []
 
 
 def test_of_several_that_close_a_batch_at_once_one_does(database: Database) -> None:
     with database.write() as tx:
-        one = deliveries.open_batch(tx, "test", {"name": "ops"}, NOW)
+        one = batches.start(tx, "test", {"name": "ops"}, NOW)
     start = threading.Barrier(4)
 
     def close(_turn: int) -> dict[str, object] | None:
         start.wait()
         with database.write() as tx:
-            return deliveries.close_batch(tx, one, NOW)
+            return batches.close(tx, one, NOW)
 
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(close, range(4)), key=str) == [None, None, None, {"name": "ops"}]

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import select, text
 
 from handlers import outbox
-from storage import deliveries
+from storage import crowds, deliveries, lanes
 from storage.database import Database, Tx
-from storage.deliveries import ANY, LaneRow, Pick
+from storage.lanes import ANY, LaneRow, Pick
 from storage.schema import lane
 from tests.storage import seed
 from tests.storage.seed import LEASE, NOW, owe
@@ -23,23 +23,23 @@ SOON = timedelta(seconds=5)
 
 def wake(database: Database, *keys: str, now: datetime = NOW) -> None:
     with database.write() as tx:
-        deliveries.wake(tx, keys, now)
+        lanes.wake(tx, keys, now)
 
 
 def claim(database: Database, now: datetime = NOW, owner: str = "me", held: tuple[str, ...] = ()) -> LaneRow | None:
     with database.write() as tx:
-        return deliveries.claim(tx, owner, now, LEASE, held)
+        return lanes.claim(tx, owner, now, LEASE, held)
 
 
 def release(database: Database, row: LaneRow, now: datetime = NOW, open_at: datetime | None = None) -> None:
     with database.write() as tx:
-        deliveries.release(tx, row.key, row.token, now, open_at=open_at, fails=0, sent=[])
+        lanes.release(tx, row.key, row.token, now, open_at=open_at, fails=0, sent=[])
 
 
 def sweep(tx: Tx, now: datetime) -> int:
     """How many lanes were forgotten; they are woken."""
-    keys = deliveries.forgotten(tx, now)
-    deliveries.wake(tx, keys, now)
+    keys = lanes.forgotten(tx, now)
+    lanes.wake(tx, keys, now)
     return len(keys)
 
 
@@ -59,7 +59,7 @@ def test_claimers_never_hold_one_lane_together(database: Database) -> None:
     with database.write() as tx:
         for key in keys:
             owe(tx, key)
-        deliveries.wake(tx, keys, NOW)
+        lanes.wake(tx, keys, NOW)
     start = threading.Barrier(4)
 
     def claim_until_none(owner: str) -> list[tuple[str, int]]:
@@ -114,14 +114,14 @@ def test_the_lane_that_waits_longest_is_claimed_first(database: Database) -> Non
 def test_a_lost_lane_can_neither_send_nor_be_given_back_but_its_facts_count(database: Database) -> None:
     with database.write() as tx:
         message = owe(tx, "sms:a")
-        deliveries.wake(tx, ["sms:a"], NOW)
+        lanes.wake(tx, ["sms:a"], NOW)
     stale = claim(database)
     fresh = claim(database, NOW + LEASE, owner="other")
     assert stale is not None
     assert fresh is not None
     with database.write() as tx:
-        assert not deliveries.starting(tx, message, stale.key, stale.token, [1], NOW, NOW + 3 * LEASE)
-        assert deliveries.starting(tx, message, fresh.key, fresh.token, [2], NOW, NOW + 2 * LEASE)
+        assert not lanes.starting(tx, message, stale.key, stale.token, [1], NOW, NOW + 3 * LEASE)
+        assert lanes.starting(tx, message, fresh.key, fresh.token, [2], NOW, NOW + 2 * LEASE)
         deliveries.settle(tx, message, state="sent", done_at=NOW, receipt="stale-but-true")
     release(database, stale, NOW + LEASE)
     with database.read() as tx:
@@ -184,7 +184,7 @@ def test_a_wake_up_during_the_release_itself_is_not_lost(
             return execute(statement, values)
 
         monkeypatch.setattr(driver, "execute", just_before_it_becomes_idle)
-        deliveries.release(releasing, held.key, held.token, NOW, open_at=None, fails=0, sent=[])
+        lanes.release(releasing, held.key, held.token, NOW, open_at=None, fails=0, sent=[])
     waker.join(10)
     watcher.close()
     assert next_at(database, key) == NOW
@@ -240,7 +240,7 @@ def test_a_lane_without_messages_is_idle_after_its_release(database: Database) -
     assert claim(database, NOW + timedelta(days=1)) is None
     with database.read() as tx:
         assert seed.next_due(tx) is None
-        assert deliveries.leased(tx) == 0
+        assert lanes.leased(tx) == 0
 
 
 @pytest.mark.parametrize("prepared", ["no lane", "idle lane", "lane due much later"])
@@ -286,7 +286,7 @@ def test_a_start_after_a_crash_frees_every_lane_but_opens_no_gate(database: Data
         assert row is not None
     with database.write() as tx:
         tx.conn.execute(lane.update().where(lane.c.key == "sms:b").values(open_at=NOW + timedelta(minutes=10)))
-        deliveries.free_all(tx, NOW + SOON)
+        lanes.free_all(tx, NOW + SOON)
     assert next_at(database, "sms:a") == NOW + SOON
     assert next_at(database, "sms:b") == NOW + timedelta(minutes=10)
 
@@ -312,7 +312,7 @@ def test_a_recovery_never_overtakes_its_alarm(database: Database, waits_s: int, 
         recovery = owe(tx, "sms:a", alert_id=number, priority=priority)
         stranger = owe(tx, "sms:a", alert_id=other, priority=outbox.NOTICE)
         elsewhere = owe(tx, "sms:b", alert_id=number)
-        deliveries.wake(tx, ["sms:a"], NOW)
+        lanes.wake(tx, ["sms:a"], NOW)
     assert ready(database, "sms:a") == ([stranger] if waits_s else [alarm, stranger])
     assert ready(database, "sms:b") == [elsewhere]
     row = claim(database)
@@ -353,7 +353,7 @@ def test_after_the_clock_was_set_back_nothing_waits_longer_than_a_first_retry(da
         message = owe(tx, "sms:a", due_at=ahead)
     release(database, row, ahead, open_at=ahead + SOON)
     with database.write() as tx:
-        deliveries.clock_went_back(tx, NOW, SOON)
+        lanes.clock_went_back(tx, NOW, SOON)
     assert next_at(database, "sms:a") == NOW
     assert ready(database, "sms:a", NOW + SOON) == [message]
 
@@ -375,14 +375,14 @@ def crowd_of(database: Database, count: int, **values: Any) -> tuple[int, list[i
             )
             for n in range(count)
         ]
-        deliveries.wake(tx, ["sms:a"], NOW)
+        lanes.wake(tx, ["sms:a"], NOW)
     return method, ids
 
 
 def line_of(database: Database, now: datetime = NOW, **how: Any) -> list[int]:
     with database.read() as tx:
         head = deliveries.ready(tx, "sms:a", now, 1)[0]
-        return [one.id for one in deliveries.crowd(tx, head, now, 99, **how)]
+        return [one.id for one in crowds.around(tx, head, now, 99, **how)]
 
 
 def test_a_crowd_is_what_could_go_to_the_same_address_in_the_same_form(database: Database) -> None:
@@ -398,8 +398,8 @@ def test_a_crowd_is_what_could_go_to_the_same_address_in_the_same_form(database:
         urgent = owe(tx, "sms:a", **(usual | {"alert_id": seed.alert(tx, "i"), "priority": outbox.CRITICAL}))
     assert line_of(database) == [urgent, *ids]
     with database.read() as tx:
-        assert deliveries.crowd_size(tx, "sms:a", NOW) == (10, 0)
-        assert deliveries.crowd_size(tx, "sms:b", NOW - SOON) == (1, 1)
+        assert crowds.size(tx, "sms:a", NOW) == (10, 0)
+        assert crowds.size(tx, "sms:b", NOW - SOON) == (1, 1)
 
 
 def test_of_an_alert_all_cards_wait_together_but_the_newest_are_the_first_of_each(database: Database) -> None:
@@ -429,8 +429,8 @@ def test_in_a_crowd_no_card_overtakes_an_earlier_one_of_its_alert_however_urgent
     assert line_of(database) == [*worse[:2], other, *over, worse[2]]
     with database.read() as tx:
         head = next(row for row in deliveries.ready(tx, "sms:a", NOW, 9) if row.method_id == method)
-        first = deliveries.crowd(tx, head, NOW, 1)
-        newest = deliveries.crowd(tx, head, NOW, 9, newest=True)
+        first = crowds.around(tx, head, NOW, 1)
+        newest = crowds.around(tx, head, NOW, 9, newest=True)
     assert [(one.id, one.priority) for one in first] == [(worse[0], outbox.CRITICAL)]
     assert [one.id for one in newest] == [worse[0], over[0], other]
 
@@ -439,11 +439,11 @@ def test_what_is_merged_waits_for_its_digest_and_shares_its_end(database: Databa
     method, ids = crowd_of(database, 3)
     with database.write() as tx:
         rows = [row for row in (deliveries.by_id(tx, one) for one in ids) if row]
-        line = deliveries.crowd(tx, rows[0], NOW, 2)
-        digest = deliveries.merge(tx, outbox.digest(rows[0], line, key="k", now=NOW), ids[:2])
+        line = crowds.around(tx, rows[0], NOW, 2)
+        digest = crowds.merge(tx, outbox.digest(rows[0], line, key="k", now=NOW), ids[:2])
         recovery = owe(tx, "sms:a", kind="alert", method_id=method, alert_id=rows[0].alert_id, alert_status="resolved")
         deliveries.settle(tx, ids[2], state="sent", done_at=NOW)
-        assert [one.id for one in deliveries.merged(tx, digest)] == ids[:2]
+        assert [one.id for one in crowds.merged(tx, digest)] == ids[:2]
         assert deliveries.waiting(tx) == 3
         deliveries.settle(tx, digest, due_at=NOW + SOON)
     assert ready(database, "sms:a") == []
@@ -454,7 +454,7 @@ def test_what_is_merged_waits_for_its_digest_and_shares_its_end(database: Databa
     with database.write() as tx:
         assert sweep(tx, NOW + timedelta(seconds=1)) == 0
         assert deliveries.purge(tx, NOW + timedelta(days=1), NOW + timedelta(days=1)) == 1
-        deliveries.settle_merged(tx, digest, state="sent", done_at=NOW)
+        crowds.settle_merged(tx, digest, state="sent", done_at=NOW)
         deliveries.settle(tx, digest, state="sent", done_at=NOW)
         found = [deliveries.by_id(tx, one) for one in ids[:2]]
         assert [(row.state, row.digest_id) for row in found if row] == [("sent", digest)] * 2
@@ -466,10 +466,10 @@ def test_what_is_not_ready_any_more_is_not_merged(database: Database) -> None:
     with database.write() as tx:
         head = deliveries.by_id(tx, ids[0])
         assert head is not None
-        line = deliveries.crowd(tx, head, NOW, 9)
+        line = crowds.around(tx, head, NOW, 9)
         deliveries.settle(tx, ids[1], state="sent", done_at=NOW)  # a holder before us: a fact is a fact
-        digest = deliveries.merge(tx, outbox.digest(head, line, key="k", now=NOW), ids)
-        assert [one.id for one in deliveries.merged(tx, digest)] == ids[:1]
+        digest = crowds.merge(tx, outbox.digest(head, line, key="k", now=NOW), ids)
+        assert [one.id for one in crowds.merged(tx, digest)] == ids[:1]
 
 
 def test_a_lane_that_is_calm_opens_for_codes_and_for_what_is_more_urgent_than_what_waits(database: Database) -> None:
@@ -480,9 +480,7 @@ def test_a_lane_that_is_calm_opens_for_codes_and_for_what_is_more_urgent_than_wh
         row = claim(database)
         assert row is not None
         with database.write() as tx:
-            deliveries.release(
-                tx, row.key, row.token, NOW, open_at=None, fails=0, sent=[], calm_at=calm, calm_for=calm_for
-            )
+            lanes.release(tx, row.key, row.token, NOW, open_at=None, fails=0, sent=[], calm_at=calm, calm_for=calm_for)
 
     rest(outbox.OTHER)
     assert next_at(database, "sms:a") == calm
@@ -511,7 +509,7 @@ def test_a_lane_that_is_calm_opens_for_codes_and_for_what_is_more_urgent_than_wh
     row = claim(database)
     assert row is not None
     with database.write() as tx:
-        deliveries.release(tx, row.key, row.token, NOW, open_at=NOW + SOON, fails=0, sent=[], calm_at=calm)
+        lanes.release(tx, row.key, row.token, NOW, open_at=NOW + SOON, fails=0, sent=[], calm_at=calm)
     assert next_at(database, "sms:a") == NOW + SOON  # the code: the gate is for all
 
 
@@ -522,9 +520,7 @@ def test_what_a_lane_remembers_of_its_crowds_is_given_to_the_next_holder(databas
     assert (first.cards, first.rules) == (None, None)
     with database.write() as tx:
         owe(tx, "sms:a")
-        deliveries.release(
-            tx, first.key, first.token, NOW, open_at=None, fails=0, sent=[1, 2], cards=[2], rules={"ab": 1}
-        )
+        lanes.release(tx, first.key, first.token, NOW, open_at=None, fails=0, sent=[1, 2], cards=[2], rules={"ab": 1})
     second = claim(database)
     assert second is not None
     assert (second.sent, second.cards, second.rules) == ([1, 2], [2], {"ab": 1})
@@ -535,7 +531,7 @@ URGENT, OTHERS = Pick(urgent=True), Pick(urgent=False)
 
 def claimed(database: Database, now: datetime, pick: Pick = ANY, *, full: str = "") -> str | None:
     with database.write() as tx:
-        row = deliveries.claim(tx, "me", now, LEASE, (), pick, full=full)
+        row = lanes.claim(tx, "me", now, LEASE, (), pick, full=full)
     return row.key if row else None
 
 
@@ -545,8 +541,8 @@ def test_a_lane_with_something_urgent_is_claimed_before_a_hundred_that_are_due_l
         for key in crowd:
             owe(tx, key, priority=outbox.OTHER)
         owe(tx, "sms:critical", priority=outbox.CRITICAL, due_at=NOW + SOON)
-        deliveries.wake(tx, crowd, NOW)
-        deliveries.wake(tx, ["sms:critical"], NOW + SOON)
+        lanes.wake(tx, crowd, NOW)
+        lanes.wake(tx, ["sms:critical"], NOW + SOON)
         assert seed.next_due(tx, (), URGENT) == NOW + SOON
         assert seed.next_due(tx, ["sms:critical"], URGENT) is None
     assert claimed(database, NOW, URGENT) is None
@@ -560,9 +556,9 @@ def test_a_lane_that_waits_for_a_sender_becomes_urgent_with_what_comes(database:
     with database.write() as tx:
         for key in ("sms:a", "sms:b"):
             owe(tx, key)
-        deliveries.wake(tx, ["sms:a", "sms:b"], NOW)
+        lanes.wake(tx, ["sms:a", "sms:b"], NOW)
         owe(tx, "sms:b", priority=outbox.CODE, due_at=NOW + SOON)
-        deliveries.wake(tx, ["sms:a", "sms:b"], NOW + SOON)
+        lanes.wake(tx, ["sms:a", "sms:b"], NOW + SOON)
     assert next_at(database, "sms:b") == NOW, "it keeps its place among the others"
     assert claimed(database, NOW + SOON, URGENT) == "sms:b"
     assert claimed(database, NOW + SOON, URGENT) is None
@@ -583,7 +579,7 @@ def test_a_lane_is_given_back_urgent_when_an_urgent_message_is_next(
     with database.write() as tx:
         owe(tx, "sms:a", due_at=NOW + SOON)
         owe(tx, "sms:a", priority=priority, due_at=due)
-        deliveries.wake(tx, ["sms:a"], NOW)
+        lanes.wake(tx, ["sms:a"], NOW)
     held = claim(database)
     assert held is not None
     release(database, held, NOW)
@@ -593,13 +589,13 @@ def test_a_lane_is_given_back_urgent_when_an_urgent_message_is_next(
 def test_lanes_that_are_well_are_told_from_those_whose_last_message_failed(database: Database) -> None:
     with database.write() as tx:
         owe(tx, "sms:a", priority=outbox.CRITICAL)
-        deliveries.wake(tx, ["sms:a"], NOW)
+        lanes.wake(tx, ["sms:a"], NOW)
     held = claim(database)
     assert held is not None
     assert held.urgent
     well, ill = Pick(urgent=True, well=True), Pick(urgent=True, well=False)
     with database.write() as tx:
-        deliveries.release(tx, held.key, held.token, NOW, open_at=None, fails=1, sent=[])
+        lanes.release(tx, held.key, held.token, NOW, open_at=None, fails=1, sent=[])
         assert seed.next_due(tx, (), ill) == NOW
         assert seed.next_due(tx, (), well) is None
     assert claimed(database, NOW, well) is None
@@ -612,8 +608,8 @@ def test_a_channel_that_has_its_share_is_left_out(database: Database) -> None:
     with database.write() as tx:
         for n, key in enumerate(keys):
             owe(tx, key)
-            deliveries.wake(tx, [key], NOW + timedelta(seconds=n))
-    channels = [deliveries.channel_of(key) for key in keys]
+            lanes.wake(tx, [key], NOW + timedelta(seconds=n))
+    channels = [lanes.channel_of(key) for key in keys]
     assert channels == ["dingtalk", "chat:dingtalk", "person:dingtalk", "chat:slack", "sms"]
     with database.read() as tx:
         assert seed.next_due(tx, full="dingtalk") == NOW + timedelta(seconds=1)
@@ -630,8 +626,8 @@ def test_leases_are_renewed_by_who_has_them_only(database: Database) -> None:
     with database.write() as tx:
         release_me = tx.conn.execute(select(lane.c.key, lane.c.token).where(lane.c.owner == "me")).first()
         assert release_me is not None
-        deliveries.release(tx, release_me.key, release_me.token, NOW, open_at=None, fails=0, sent=[])
-        deliveries.renew(tx, ["sms:a", "sms:b", "sms:c"], "me", NOW + 2 * LEASE)
+        lanes.release(tx, release_me.key, release_me.token, NOW, open_at=None, fails=0, sent=[])
+        lanes.renew(tx, ["sms:a", "sms:b", "sms:c"], "me", NOW + 2 * LEASE)
         ends = {row.owner: row.next_at for row in tx.conn.execute(select(lane.c.owner, lane.c.next_at))}
     assert ends == {None: None, "me": NOW + 2 * LEASE, "other": NOW + LEASE}
 
@@ -643,8 +639,8 @@ def steps_of_a_visit(database: Database, held: LaneRow) -> int:
         driver: Any = tx.conn.connection.driver_connection
         driver.set_progress_handler(lambda: steps.append(1), 1000)
         (row,) = deliveries.ready(tx, held.key, NOW, 1)
-        deliveries.crowd(tx, row, NOW, 10)
-        deliveries.release(tx, held.key, held.token, NOW, open_at=None, fails=0, sent=[])
+        crowds.around(tx, row, NOW, 10)
+        lanes.release(tx, held.key, held.token, NOW, open_at=None, fails=0, sent=[])
         driver.set_progress_handler(None, 1000)
     return len(steps)
 
@@ -655,7 +651,7 @@ def test_what_waits_elsewhere_makes_no_visit_longer(database: Database) -> None:
         for number in range(500):
             owe(tx, f"sms:{number % 50}", kind="alert")
         owe(tx, "sms:mine")
-        deliveries.wake(tx, ["sms:mine"], NOW)
+        lanes.wake(tx, ["sms:mine"], NOW)
     held = claim(database)
     assert held is not None
     assert steps_of_a_visit(database, held) <= 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from storage import codes, contacts, deliveries, inbound, people, sources
+from storage import batches, codes, contacts, deliveries, inbound, people, sources
 from storage.database import Database
 from storage.schema import metadata
 from tests.storage import seed
@@ -56,7 +56,7 @@ def write_all(database: Database) -> tuple[int, int]:
         people.heard(tx, "dingtalk:cid", "dingtalk", True, "", s["session webhook"], NOW, NOW)
         people.ask(tx, "dingtalk:cid", "p", "confirm", {"what": s["question"]}, NOW)
         seed.owe(tx, "sms:x", kind="code", payload={"code": s["code"], "document": s["message owed"]})
-        return who, deliveries.open_batch(tx, "test", {"conversation": s["batch"]}, NOW)
+        return who, batches.start(tx, "test", {"conversation": s["batch"]}, NOW)
 
 
 def test_no_secret_can_be_read_in_the_database(database: Database) -> None:
@@ -96,7 +96,7 @@ def test_everything_sealed_comes_back_as_it_was(database: Database) -> None:
         assert place.reply_url == SECRETS["session webhook"]
         [owed] = deliveries.ready(tx, "sms:x", NOW, 9)
         assert owed.payload == {"code": SECRETS["code"], "document": SECRETS["message owed"]}
-        assert deliveries.close_batch(tx, batch, NOW) == {"conversation": SECRETS["batch"]}
+        assert batches.close(tx, batch, NOW) == {"conversation": SECRETS["batch"]}
 
 
 def test_a_settled_message_keeps_no_words(database: Database) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,12 @@ def told(tx: Tx, *statements: str) -> None:
     """Tells the driver itself, as prepared statements do."""
     for statement in statements:
         driver(tx).execute(statement)
+
+
+def insert(tx: Tx, name: str, *, then: str) -> None:
+    """Asks SQLAlchemy, and then tells the driver itself."""
+    tx.conn.execute(setting.insert().values(name=name, value="1"))
+    told(tx, then)
 
 
 def names(database: Database) -> set[str]:
@@ -84,17 +92,97 @@ def test_a_lasting_commit_is_on_the_disk_and_another_one_when_it_is_made_lasting
     assert disk.syncs == 2
 
 
-def test_what_could_not_be_brought_to_the_disk_is_not_confirmed_and_tried_again(database: Database, disk: Disk) -> None:
+def test_what_could_not_be_brought_to_the_disk_is_not_confirmed_and_written_anew(
+    database: Database, disk: Disk
+) -> None:
+    """The next sync alone would succeed and say nothing: the kernel takes the lost pages for written."""
     disk.broken = True
-    with pytest.raises(NotConfirmed) as told:
+    with pytest.raises(NotConfirmed, match="the disk is gone") as told:
         note(database, "a")
     assert is_unavailable(told.value)
-    with pytest.raises(NotConfirmed):
-        database.make_lasting()
     disk.broken = False
+    log = Path(f"{database.url.database}-wal")
+    with database.read() as tx:  # holds on to the log, so that it cannot be begun anew
+        tx.conn.exec_driver_sql("SELECT 1 FROM setting").all()
+        database._writer.told("PRAGMA busy_timeout=10")
+        with pytest.raises(NotConfirmed, match="not be written anew yet"):
+            note(database, "b")
+    assert disk.syncs == 0
     database.make_lasting()
-    assert disk.syncs == 1
-    assert "a" in names(database)
+    assert log.stat().st_size == 0, "all of it is in the file"
+    assert {"a", "b"} <= names(database)
+    note(database, "c")
+    assert log.stat().st_size > 0
+    assert disk.syncs == 2
+
+
+def test_when_the_log_cannot_be_written_anew_either_nothing_is_confirmed(
+    database: Database, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk.broken = True
+    with pytest.raises(NotConfirmed):
+        note(database, "a")
+    disk.broken = False
+
+    def broken(statement: str) -> list[Any]:
+        raise OperationalError(statement, None, Exception("disk I/O error"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database._writer, "told", broken)
+        for name in ("b", "c"):
+            with pytest.raises(NotConfirmed):
+                note(database, name)
+    note(database, "d")
+
+
+def test_the_log_stays_open_and_nothing_is_confirmed_when_it_is_taken_away(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Path(f"{database.url.database}-wal")
+    own = log.stat().st_ino
+    synced: list[int] = []
+    monkeypatch.setattr("storage.sqlite._SYNC", lambda file: synced.append(os.fstat(file).st_ino))
+    with monkeypatch.context() as patched:
+        patched.setattr("storage.sqlite.os.open", None)
+        note(database, "a")
+        note(database, "b")
+    log.rename(tmp_path / "away")
+    with pytest.raises(NotConfirmed):
+        note(database, "c")
+    log.touch()
+    with pytest.raises(NotConfirmed, match="taken away"):
+        note(database, "d")
+    assert set(synced) == {own}
+
+
+def test_after_a_new_connection_the_log_is_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("storage.sqlite._SYNC", lambda file: synced.append(os.fstat(file).st_ino))
+    path = tmp_path / "x.db"
+    writer = Connections(f"sqlite:///{path}", begin="BEGIN IMMEDIATE", most=1)
+    log = Wal(writer, nullcontext)
+    for number in range(2):
+        with writer.transaction() as conn:
+            conn.exec_driver_sql(f"CREATE TABLE t{number} (id INTEGER)")
+        log.grown()
+        log.sync()
+        assert synced[-1] == Path(f"{path}-wal").stat().st_ino
+        writer.close()  # the last one: SQLite removes the log
+    log.close()
+    assert len(synced) == 2
+
+
+def test_the_log_that_is_synced_is_beside_the_file_that_a_link_points_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.db").symlink_to(tmp_path / "real" / "callboard.db")
+    (tmp_path / "link.db-wal").touch()
+    synced: set[int] = set()
+    monkeypatch.setattr("storage.sqlite._SYNC", lambda file: synced.add(os.fstat(file).st_ino))
+    with seed.opened(f"sqlite:///{tmp_path / 'link.db'}") as linked:
+        note(linked, "a")
+        assert synced == {(tmp_path / "real" / "callboard.db-wal").stat().st_ino}
 
 
 def test_others_write_while_somebody_waits_for_the_disk_and_one_sync_is_for_all_of_them(
@@ -128,10 +216,14 @@ def test_what_is_seen_is_committed_and_not_yet_on_the_disk(database: Database, d
     assert len(found) == 1
 
 
-def test_a_file_without_a_disk_has_nothing_to_sync() -> None:
-    log = Wal(None)
+def test_where_there_can_be_no_log_sqlite_syncs_by_itself() -> None:
+    connections = Connections("sqlite://", begin="BEGIN", most=1)
+    with connections.transaction() as conn:
+        assert conn.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    log = Wal(connections, nullcontext)
     log.grown()
     log.sync()
+    connections.close()
 
 
 def test_after_a_commit_that_failed_nothing_of_it_is_left(database: Database) -> None:
@@ -150,8 +242,10 @@ def test_a_transaction_that_sqlite_ended_by_itself_is_an_error_and_not_a_commit(
     """As it does when the disk is full (https://www.sqlite.org/lang_transaction.html)."""
     with pytest.raises(OperationalError, match="no transaction"), database.write() as tx:
         told(tx, "INSERT INTO setting (name, value) VALUES ('a', 'b')", "ROLLBACK")
+    with pytest.raises(OperationalError, match="no transaction"), database.write() as tx:
+        insert(tx, "b", then="ROLLBACK")
     note(database, "c")
-    assert "a" not in names(database)
+    assert names(database).isdisjoint({"a", "b"})
 
 
 def test_a_connection_that_is_of_no_use_is_replaced(database: Database) -> None:

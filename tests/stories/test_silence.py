@@ -11,7 +11,7 @@ import pytest
 
 from bot.sandbox.world import Event
 from handlers import due
-from storage import deliveries
+from storage import lanes
 from tests.conftest import Clock
 from tests.stories import lark_town, slack_town
 from tests.stories.conftest import GROUP, Town, words
@@ -97,7 +97,7 @@ def swept(town: Town, **span: float) -> None:
     """Time passes, and another process looks at what is due before this one does."""
     now = town.forward(**span)
     with town.service.database.write() as tx:
-        deliveries.wake(tx, due.run(tx, town.service.rules, now), now)
+        lanes.wake(tx, due.run(tx, town.service.rules, now), now)
     town.service.worker.wake()
 
 

@@ -23,7 +23,7 @@ from handlers import alerts, outbox
 from handlers.alerts import accept
 from handlers.model import Alert
 from handlers.routing import targets
-from storage import contacts, deliveries
+from storage import contacts, crowds, deliveries, lanes
 from storage.database import Database, Tx
 from storage.schema import delivery
 from storage.sources import SourceRow
@@ -252,13 +252,13 @@ def test_a_crash_between_merging_and_sending_leaves_a_digest_that_is_sent_and_sa
     with database.write() as tx:
         ids = accept(tx, room.source, [warning(n) for n in range(50)], NOW, HOUR).ids
         key = seed.lane_of(tx, room.method)
-        deliveries.wake(tx, [key], NOW)
-        held = deliveries.claim(tx, "dead process", NOW, seed.LEASE)
+        lanes.wake(tx, [key], NOW)
+        held = lanes.claim(tx, "dead process", NOW, seed.LEASE)
         assert held is not None
         head = deliveries.ready(tx, key, NOW, 1)[0]
-        line = deliveries.crowd(tx, head, NOW, 999)
-        assert deliveries.reserve(tx, key, held.token, [], NOW + seed.LEASE)
-        digest = deliveries.merge(tx, outbox.digest(head, line, key="x", now=NOW), [one.id for one in line])
+        line = crowds.around(tx, head, NOW, 999)
+        assert lanes.reserve(tx, key, held.token, [], NOW + seed.LEASE)
+        digest = crowds.merge(tx, outbox.digest(head, line, key="x", now=NOW), [one.id for one in line])
         deliveries.begin(tx, digest, NOW)
         assert deliveries.waiting(tx) == 50
     shop.open()

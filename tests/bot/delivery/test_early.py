@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
+from bot.delivery.visit import Visit
 from bot.delivery.worker import MOST_CLAIMED
 from handlers import outbox
 from handlers.budgets import Throttle
-from storage import deliveries
+from storage import deliveries, lanes
 from storage.database import Database, Tx
 from storage.deliveries import DeliveryRow
 from storage.schema import delivery, lane
@@ -39,8 +43,8 @@ def early(shop: Shop, write: Callable[[Tx], Any]) -> frozenset[str]:
         before = set(tx.conn.scalars(select(delivery.c.id)))
         write(tx)
         keys = set(tx.conn.scalars(select(delivery.c.lane).where(delivery.c.id.not_in(before))))
-        taken = early.claim(tx, keys, shop.clock())
-        deliveries.wake(tx, keys - taken, shop.clock())
+        taken = early.claim(tx, keys)
+        lanes.wake(tx, keys - taken, shop.clock())
     return taken
 
 
@@ -126,7 +130,7 @@ def test_what_was_taken_back_is_neither_sent_nor_held(make: Callable[..., Shop])
     def fail(tx: Tx) -> None:
         card(tx, one, "never")
         with shop.worker.early() as claimed:
-            assert claimed.claim(tx, set(tx.conn.scalars(select(lane.c.key))), shop.clock())
+            assert claimed.claim(tx, set(tx.conn.scalars(select(lane.c.key))))
         raise ValueError
 
     with pytest.raises(ValueError), shop.database.write() as tx:  # noqa: PT011 (it is the one above)
@@ -185,3 +189,95 @@ def test_nothing_is_claimed_before_the_worker_runs_or_when_it_stops(
     shop.open()
     shop.rest()
     shop.until(lambda: shop.post.titles() == ["x"])
+
+
+def test_a_lane_that_its_sender_has_not_let_go_of_goes_the_ordinary_way(
+    make: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given back in the database, and about to be forgotten here: it would be forgotten that it is held again."""
+    shop = make(Throttle(50, 60))
+    [one] = idle(shop, "a")
+    worker, real = shop.worker, shop.worker.let_go
+    given_back, may_forget = threading.Event(), threading.Event()
+
+    def let_go(visits: Iterable[Visit]) -> None:
+        given_back.set()
+        assert may_forget.wait(PATIENCE_S)
+        real(visits)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "let_go", let_go)
+        with worker.early() as claimed, shop.database.write(seen=claimed.send) as tx:
+            card(tx, one, "m1")
+            assert claimed.claim(tx, set(tx.conn.scalars(select(lane.c.key))))
+            patched.setattr(claimed, "drop", lambda: None)
+        assert given_back.wait(PATIENCE_S)
+        patched.undo()
+        assert not early(shop, lambda tx: card(tx, one, "m2"))
+    may_forget.set()
+    worker.wake()
+    shop.rest()
+    shop.until(lambda: shop.post.titles() == ["m1", "m2"])
+
+
+def test_a_slot_is_counted_from_now_however_long_the_writer_was_waited_for(make: Callable[..., Shop]) -> None:
+    shop = make(Throttle(1, 60))
+    asked_at = shop.clock()
+    shop.forward(5)
+    [one] = idle(shop, "a")
+    sent_at = shop.clock()
+    assert early(shop, lambda tx: card(tx, one, "x", due_at=asked_at))
+    shop.rest()
+    for _ in range(59):
+        shop.forward(1)
+    assert shop.post.tries == []
+    shop.forward(1)
+    assert [one.at - sent_at for one in shop.post.tries] == [timedelta(seconds=60)]
+
+
+def test_what_was_begun_is_sent_also_when_the_worker_stops_meanwhile(make: Callable[..., Shop]) -> None:
+    shop = make(Throttle(5, 60))
+    [one] = idle(shop, "a")
+    shop.post.gate.clear()
+    made: list[int] = []
+    stopping = threading.Thread(target=shop.worker.stop, args=(PATIENCE_S,))
+    with shop.worker.early() as claimed, shop.database.write(seen=claimed.send) as tx:
+        made.append(card(tx, one, "x"))
+        assert claimed.claim(tx, set(tx.conn.scalars(select(lane.c.key))))
+        stopping.start()
+        shop.until(lambda: shop.worker._stopping)
+    shop.post.gate.set()
+    stopping.join(PATIENCE_S)
+    row = shop.row(made[0])
+    assert shop.post.titles() in ([], ["x"]), "there may be no sender left for it"
+    assert (row.state == "sent") == (shop.post.titles() == ["x"])
+
+
+def test_what_the_worker_claims_is_known_before_others_can_write(make: Callable[..., Shop]) -> None:
+    """Otherwise both would take of a channel's share what is left of it."""
+    shop = make(senders=24)
+    robots = idle(shop, *(f"r{n}" for n in range(20)))
+    shop.post.gate.clear()
+    database, real = shop.database, shop.database.write_together
+    early_ones: list[int] = []
+
+    def write_together(write: Callable[[Tx], Any], **how: Any) -> Any:
+        made = real(write, **how)
+        if (
+            threading.current_thread().name == "worker" and not early_ones
+        ):  # committed, and the worker goes on in a moment
+            with ThreadPoolExecutor(1) as other:
+                wanted = other.submit(early, shop, lambda tx: [card(tx, one, "x") for one in robots[12:]])
+                early_ones.append(len(wanted.result(PATIENCE_S)))
+        return made
+
+    database.write_together = write_together  # type: ignore[method-assign]
+    assert len(early(shop, lambda tx: [card(tx, one, "x") for one in robots[:4]])) == 4
+    shop.owed(lambda tx: [card(tx, one, "x") for one in robots[4:12]])
+    shop.until(lambda: bool(early_ones))
+    assert early_ones == [0]
+    shop.until(lambda: len(shop.post.tries) == 16)
+    shop.post.gate.set()
+    shop.worker.wake()
+    shop.rest()
+    shop.until(lambda: len(shop.post.tries) == 20)

@@ -18,7 +18,7 @@ from bot.delivery.visit import LEASE
 from bot.metrics import Heartbeats
 from handlers import outbox
 from handlers.budgets import Throttle
-from storage import deliveries
+from storage import lanes
 from storage.database import Database, Tx
 from storage.schema import lane
 from tests import postgres
@@ -165,7 +165,7 @@ def test_a_stop_gives_back_what_was_claimed(make: Callable[..., Shop], database:
     first.until(lambda: len(first.post.tries) == 1)
     first.close()
     with database.read() as tx:
-        assert deliveries.leased(tx) == 0
+        assert lanes.leased(tx) == 0
         assert seed.next_due(tx) is not None, "what waits is there for another"
 
 

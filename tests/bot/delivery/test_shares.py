@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.delivery.shares import OTHERS, OTHERS_ILL, URGENT, URGENT_ILL, Choice, Held, choices
-from storage.deliveries import Pick
+from storage.lanes import Pick
 
 SENDERS = 24
 ALL = (URGENT, URGENT_ILL, OTHERS, OTHERS_ILL)

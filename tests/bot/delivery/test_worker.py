@@ -28,7 +28,7 @@ from handlers.document import Document, Paragraph, to_json
 from handlers.errors import DeliveryError
 from handlers.model import Alert
 from handlers.texts import Language
-from storage import codes, contacts, deliveries, people
+from storage import batches, codes, contacts, deliveries, lanes, people
 from storage.database import Database, Tx
 from storage.deliveries import DeliveryRow
 from storage.schema import attempt, delivery, lane, to_ms
@@ -148,9 +148,7 @@ class Shop:
         """Writes something, wakes every lane that has something ready, and waits until all is quiet."""
         with self.database.write() as tx:
             made = write(tx)
-            deliveries.wake(
-                tx, tx.conn.scalars(select(delivery.c.lane).where(delivery.c.state == "ready")), self.clock()
-            )
+            lanes.wake(tx, tx.conn.scalars(select(delivery.c.lane).where(delivery.c.state == "ready")), self.clock())
         self.worker.wake()
         if self.post.gate.is_set():
             self.rest()
@@ -442,7 +440,7 @@ def test_a_clock_set_back_delays_a_full_lane_by_one_window_and_no_more(make: Cal
     assert len(shop.post.tries) == 2
     shop.clock.forward(hours=-1)
     with shop.database.write() as tx:
-        deliveries.clock_went_back(tx, shop.clock(), timedelta(seconds=5))
+        lanes.clock_went_back(tx, shop.clock(), timedelta(seconds=5))
     shop.forward(0)
     for _ in range(13):
         assert len(shop.post.tries) == 2
@@ -563,7 +561,7 @@ def test_a_stop_lets_the_send_in_flight_end_and_leaves_the_rest_for_the_next_sta
     stopping.join(PATIENCE_S)
     assert [shop.row(one).state for one in (first, second)] == ["sent", "ready"]
     with shop.database.read() as tx:
-        assert deliveries.leased(tx) == 0
+        assert lanes.leased(tx) == 0
     shop.open(alone=False)
     shop.rest()
     assert shop.post.titles() == ["first", "second"]
@@ -575,14 +573,14 @@ def test_what_a_crash_may_have_sent_is_sent_again_marked_and_not_before_the_star
     with database.write() as tx:
         one = card(tx, robot(tx, "a"), "begun")
         other = card(tx, robot(tx, "b"), "not begun")
-        deliveries.wake(tx, [row.lane for row in (deliveries.by_id(tx, one), deliveries.by_id(tx, other)) if row], NOW)
+        lanes.wake(tx, [row.lane for row in (deliveries.by_id(tx, one), deliveries.by_id(tx, other)) if row], NOW)
         for _ in range(2):
-            held = deliveries.claim(tx, "dead process", NOW, seed.LEASE)
+            held = lanes.claim(tx, "dead process", NOW, seed.LEASE)
             assert held is not None
             row = deliveries.by_id(tx, one)
             assert row is not None
             if row.lane == held.key:
-                assert deliveries.starting(tx, one, held.key, held.token, [], NOW, NOW + seed.LEASE)
+                assert lanes.starting(tx, one, held.key, held.token, [], NOW, NOW + seed.LEASE)
     shop = make()  # the only process: leases of the dead one end at once
     shop.rest()
     assert shop.post.titles() == ["not begun"]
@@ -597,8 +595,8 @@ def test_a_lease_of_another_process_is_waited_for(make: Callable[..., Shop], dat
         one = card(tx, robot(tx, "a"), "held elsewhere")
         row = deliveries.by_id(tx, one)
         assert row is not None
-        deliveries.wake(tx, [row.lane], NOW)
-        assert deliveries.claim(tx, "other process", NOW, seed.LEASE)
+        lanes.wake(tx, [row.lane], NOW)
+        assert lanes.claim(tx, "other process", NOW, seed.LEASE)
     shop = make(alone=False)
     shop.clock.forward(29)
     shop.worker.wake()
@@ -634,7 +632,7 @@ def test_a_message_that_cannot_be_read_rests_its_lane_and_no_other(shop: Shop) -
 
 def test_what_follows_from_a_send_may_break_but_the_message_is_not_sent_again(shop: Shop) -> None:
     def write(tx: Tx) -> int:
-        batch = deliveries.open_batch(tx, "test", {"no": "conversation"}, NOW)  # its report cannot be written
+        batch = batches.start(tx, "test", {"no": "conversation"}, NOW)  # its report cannot be written
         return card(tx, robot(tx, "a"), "x", batch_id=batch)
 
     one = shop.owed(write)
@@ -679,7 +677,7 @@ def test_a_test_is_reported_once_when_its_last_channel_has_answered(shop: Shop) 
 
     def write(tx: Tx) -> None:
         place(tx)
-        batch = deliveries.open_batch(tx, "test", body, NOW)
+        batch = batches.start(tx, "test", body, NOW)
         for name in "abcd":
             card(tx, robot(tx, name), name, batch_id=batch)
 
@@ -694,7 +692,7 @@ def test_a_test_with_a_channel_that_hangs_is_reported_after_a_while_and_not_agai
 
     def write(tx: Tx) -> None:
         place(tx)
-        batch = deliveries.open_batch(tx, "test", body, NOW)
+        batch = batches.start(tx, "test", body, NOW)
         for name in "ab":
             card(tx, robot(tx, name), name, batch_id=batch)
 

@@ -15,7 +15,7 @@ from handlers.budgets import Throttle
 from handlers.context import Rules
 from handlers.document import Paragraph, Table, from_json
 from handlers.texts import Language, _, to_json
-from storage import deliveries, meters, people
+from storage import deliveries, lanes, meters, people
 from storage.database import Database
 from storage.schema import delivery, lane, to_ms
 from tests.handlers.test_outcomes import get
@@ -78,10 +78,10 @@ def test_the_queue_says_for_each_destination_how_many_since_when_until_when_and_
         deliveries.settle(tx, failing, say=to_json(down), attempts=2)
         owe(tx, "sms:held", masked="138****8000", created_at=NOW - 2 * MINUTE)
         owe(tx, "sms:short", masked="139****9000", created_at=NOW - MINUTE)
-        deliveries.wake(tx, ["dingtalk:limit", "dingtalk:down", "sms:held", "sms:short"], NOW - 6 * MINUTE)
+        lanes.wake(tx, ["dingtalk:limit", "dingtalk:down", "sms:held", "sms:short"], NOW - 6 * MINUTE)
         for key, pause in (("dingtalk:limit", 1), ("dingtalk:down", 2), ("sms:short", 3)):
             tx.conn.execute(update(lane).where(lane.c.key == key).values(next_at=NOW + pause * MINUTE))
-        assert deliveries.claim(tx, "me", NOW, LEASE) is not None
+        assert lanes.claim(tx, "me", NOW, LEASE) is not None
     clock = "2026-03-02 {} +08:00"
     gone = "2026-03-03 17:00:00 +08:00"
     at = [clock.format(f"{time}:00") for time in ("16:55", "16:57", "16:58", "16:59", "17:01", "17:02", "17:03")]
@@ -127,7 +127,7 @@ def test_a_long_queue_is_shown_page_by_page(database: Database) -> None:
 def spend(database: Database, key: str, *seconds_ago: float) -> None:
     """Writes sends into the window of a lane."""
     with database.write() as tx:
-        deliveries.wake(tx, [key], NOW)
+        lanes.wake(tx, [key], NOW)
         sent = [to_ms(NOW - timedelta(seconds=ago)) for ago in seconds_ago]
         tx.conn.execute(update(lane).where(lane.c.key == key).values(sent=sent, next_at=None))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -12,6 +11,7 @@ from typing import Any
 
 from bot.metrics import Heartbeats, Metrics
 from bot.platforms.contract import Incoming, Press
+from bot.rounds import Rounds
 from handlers import buttons, desk, outbox
 from handlers.context import Rules
 from handlers.document import Document
@@ -72,17 +72,15 @@ class Inbox:
     ) -> None:
         """`tell`: lets other processes know that a message waits; must neither wait nor fail."""
         self._tell = tell
-        self._poll_s = poll_s
         self._database = database
         self._rules = rules
         self._clock = clock
         self._wake_worker = wake_worker
         self._metrics = metrics
-        self._heartbeats = heartbeats
-        self._news = threading.Condition()
-        self._waiting = False
-        self._stopping = False
-        self._thread: threading.Thread | None = None
+        self._tidy_at = 0.0
+        self._rounds = Rounds(
+            "inbox", self._round, heartbeats, pause_s=poll_s, trouble="a chat message could not be handled"
+        )
 
     def take_in(self, incoming: Incoming) -> bool:
         """Stores the message; False when it was delivered before. Returns only once it is on disk."""
@@ -96,9 +94,7 @@ class Inbox:
 
     def wake(self) -> None:
         """A message waits; from any thread."""
-        with self._news:
-            self._waiting = True
-            self._news.notify()
+        self._rounds.wake()
 
     def _stored(self, tx: Tx, incoming: Incoming, now: datetime) -> int | None:
         return inbound.take_in(
@@ -142,34 +138,17 @@ class Inbox:
         return outcome
 
     def start(self) -> None:
-        self._heartbeats.beat("inbox")
-        self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
-        self._thread.start()
+        self._rounds.start()
 
     def stop(self, timeout_s: float) -> None:
-        with self._news:
-            self._stopping = True
-            self._news.notify()
-        if self._thread:
-            self._thread.join(timeout_s)
-        self._heartbeats.forget("inbox")
+        self._rounds.stop(timeout_s)
 
-    def _run(self) -> None:
-        tidy_at = 0.0
-        while not self._stopping:
-            self._heartbeats.beat("inbox")
-            try:
-                if time.monotonic() >= tidy_at:
-                    tidy_at = time.monotonic() + TIDY_S
-                    self.tidy(self._clock())
-                while not self._stopping and self.handle_next():
-                    self._heartbeats.beat("inbox")
-            except Exception:
-                log.exception("a chat message could not be handled")
-            with self._news:
-                if not self._waiting and not self._stopping:
-                    self._news.wait(self._poll_s)
-                self._waiting = False
+    def _round(self) -> None:
+        if time.monotonic() >= self._tidy_at:
+            self._tidy_at = time.monotonic() + TIDY_S
+            self.tidy(self._clock())
+        while not self._rounds.stopping and self.handle_next():
+            self._rounds.beat()
 
     def handle_next(self) -> bool:
         """Carries out the oldest message; False when none waits. Effects, answers and "handled" are one transaction."""

@@ -7,7 +7,6 @@ sooner than before. Events are written together with how far they were read, so 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from bot import das
 from bot.aliyun_reading import Account
 from bot.imports import Cloud
 from bot.metrics import Heartbeats, Metrics
+from bot.rounds import Rounds
 from handlers import import_orders, polling
 from handlers.context import Rules
 from handlers.errors import DeliveryError, PayloadError
@@ -45,8 +45,6 @@ SHORTEST = OVERLAP + timedelta(seconds=60)
 
 PATIENT_TRIES = 5
 """After so many tries, about an hour, the admins are told also of what may pass by itself."""
-
-HEARTBEAT = "watch"
 
 
 class Watch:
@@ -79,33 +77,26 @@ class Watch:
         self._clock = clock
         self._wake_worker = wake_worker
         self._metrics = metrics
-        self._heartbeats = heartbeats
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._rounds = Rounds(
+            "watch",
+            self.tick,
+            heartbeats,
+            pause_s=TICK_S,
+            trouble="what is read from Alibaba Cloud by itself could not be read",
+        )
 
     def start(self) -> None:
-        if self._sync_every is None and not self._instances:
-            return
-        self._heartbeats.beat(HEARTBEAT)
-        self._thread = threading.Thread(target=self._run, name=HEARTBEAT, daemon=True)
-        self._thread.start()
+        if self._sync_every is not None or self._instances:
+            self._rounds.start()
 
     def stop(self, timeout_s: float) -> None:
-        self._stopping.set()
-        if self._thread:
-            self._thread.join(timeout_s)
-        self._heartbeats.forget(HEARTBEAT)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self.tick()
-            self._stopping.wait(TICK_S)
+        self._rounds.stop(timeout_s)
 
     def tick(self) -> None:
         """Does what is due; a step that breaks must not end the loop."""
         steps: list[Callable[[], None]] = [self._sync, *(lambda one=one: self._poll(one) for one in self._instances)]
         for step in steps:
-            self._heartbeats.beat(HEARTBEAT)
+            self._rounds.beat()
             try:
                 step()
             except Exception:
@@ -156,7 +147,7 @@ class Watch:
             found: list[Alert] = []
             try:
                 for event in das.events(account, instance, start, end, self._level):
-                    self._heartbeats.beat(HEARTBEAT)
+                    self._rounds.beat()
                     found += self._alerts(account, instance, event, now)
             except das.TooMany:
                 if end - start > SHORTEST:

@@ -7,7 +7,6 @@ about next, so that of several processes one asks; when it dies over it, that on
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
@@ -15,6 +14,7 @@ from bot.aliyun import AliyunError
 from bot.channels.contract import Channel, Outside, Question
 from bot.http import Unreachable
 from bot.metrics import Heartbeats
+from bot.rounds import Rounds
 from handlers import receipts
 from handlers.context import Rules
 from handlers.outbox import key_of
@@ -51,44 +51,21 @@ class Asker:
         self._outside = outside
         self._channels = channels
         self._clock = clock
-        self._heartbeats = heartbeats
         self._wake_worker = wake_worker
-        self._news = threading.Condition()
-        self._woken = False
-        self._stopping = False
         self._rests_until: datetime | None = None
-        self._thread: threading.Thread | None = None
+        self._rounds = Rounds(
+            "asker", self.round, heartbeats, pause_s=PAUSE_S, trouble="receipts could not be asked for"
+        )
 
     def start(self) -> None:
-        self._heartbeats.beat("asker")
-        self._thread = threading.Thread(target=self._run, name="asker", daemon=True)
-        self._thread.start()
+        self._rounds.start()
 
     def stop(self, timeout_s: float) -> None:
-        with self._news:
-            self._stopping = True
-            self._news.notify()
-        if self._thread:
-            self._thread.join(timeout_s)
-        self._heartbeats.forget("asker")
+        self._rounds.stop(timeout_s)
 
     def wake(self) -> None:
         """Looks at once what there is to ask; from any thread."""
-        with self._news:
-            self._woken = True
-            self._news.notify()
-
-    def _run(self) -> None:
-        while not self._stopping:
-            self._heartbeats.beat("asker")
-            try:
-                self.round()
-            except Exception:
-                log.exception("receipts could not be asked for")
-            with self._news:
-                if not self._woken and not self._stopping:
-                    self._news.wait(PAUSE_S)
-                self._woken = False
+        self._rounds.wake()
 
     def round(self) -> None:
         """Asks about a few of the messages that are due, the oldest question first."""
@@ -99,9 +76,9 @@ class Asker:
             soonest = kept.next_ask(tx)
             due = kept.to_ask(tx, now, MOST_AT_ONCE) if soonest is not None and soonest <= now else []
         for row, ask_at in due:
-            if self._stopping:
+            if self._rounds.stopping:
                 return
-            self._heartbeats.beat("asker")
+            self._rounds.beat()
             try:
                 self._ask(row, ask_at, now)
             except (Unreachable, AliyunError) as error:

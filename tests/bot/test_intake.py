@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -503,3 +505,44 @@ def test_what_was_begun_with_is_dropped_when_the_report_could_not_be_stored(
             intake.accept(source, TOKEN, [named("a")])
     assert (beginner.sent, beginner.dropped) == (0, 1)
     assert intake.accept(source, TOKEN, [named("a")])
+
+
+class PowerCut:
+    """What would be left of an SQLite database: the files as they were when the log was synced last."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self._files = [Path(f"{database.url.database}{end}") for end in ("", "-wal")]
+        self._folder = folder
+        self._left: list[bytes] = []
+        self.cuts = 0
+
+    def sync(self, _log: int) -> None:
+        self._left = [file.read_bytes() for file in self._files]
+
+    def numbers(self) -> set[int]:
+        """Of the alerts that are found after it."""
+        self.cuts += 1
+        copies = [self._folder / f"cut{self.cuts}.db{end}" for end in ("", "-wal")]
+        for copy, content in zip(copies, self._left, strict=True):
+            copy.write_bytes(content)
+        with closing(sqlite3.connect(copies[0])) as found:
+            return {number for (number,) in found.execute("SELECT id FROM alert")}
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_was_answered_is_still_there_after_a_power_cut(
+    build: Callable[..., Intake],
+    database: Database,
+    source: SourceRow,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cut = PowerCut(database, tmp_path)
+    monkeypatch.setattr("storage.sqlite._SYNC", cut.sync)
+    intake = build()
+    for number in range(10):
+        [one] = intake.accept(source, TOKEN, [named(f"alone {number}")])
+        assert one in cut.numbers()
+    with ThreadPoolExecutor(8) as pool:
+        ids = pool.map(lambda n: intake.accept(source, TOKEN, [named(f"many {n}"), named(f"more {n}")]), range(40))
+        assert {one for each in ids for one in each} <= cut.numbers()

@@ -78,9 +78,7 @@ class Asked:
 @pytest.fixture
 def source(database: Database) -> SourceRow:
     with database.write() as tx:
-        who = seed.contact(tx)
-        seed.method(tx, who)
-        return seed.source(tx, seed.group(tx, "ops", who), token=TOKEN)
+        return seed.told_source(tx, TOKEN)
 
 
 @pytest.fixture

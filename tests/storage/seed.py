@@ -69,6 +69,13 @@ def source(tx: Tx, group_id: int, name: str = "src", token: str = "") -> SourceR
     return found
 
 
+def told_source(tx: Tx, token: str = "") -> SourceRow:
+    """A source whose group has one contact with one robot."""
+    who = contact(tx)
+    method(tx, who)
+    return source(tx, group(tx, "ops", who), token=token)
+
+
 def alert(tx: Tx, fingerprint: str, **values: Any) -> int:
     """The number of a new alert, firing, of no source and no group."""
     [number] = alerts.add(tx, [alert_values(fingerprint) | values])

@@ -1,9 +1,9 @@
-"""DingTalk: group robots, the session webhook, the app's endpoints, and a client that types.
+"""DingTalk: group robots, the session webhook and the app's endpoints.
 
 Where the documentation leaves something open, the stand-in takes the strict side: the keyword must be in title and
-text, a list that should be a list must be one, every post to a robot counts towards its twenty a minute.
+text, every post to a robot counts towards its twenty a minute.
 Pages: https://open.dingtalk.com/document/development/custom-robots-send-group-messages,
-…/dingstart/customize-robot-security-settings, …/development/robot-message-type, …/development/receive-message.
+…/dingstart/customize-robot-security-settings.
 """
 
 from __future__ import annotations
@@ -16,29 +16,22 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-import requests
-
+from bot.sandbox.dingtalk_cards import Card, card_values, change_card
+from bot.sandbox.dingtalk_messages import USUAL_WORDS, Bad, message_texts
 from bot.sandbox.wire import Answer, Request, json_answer
-from bot.sandbox.world import App, Event, Group, Person, Robot, World
+from bot.sandbox.world import App, Robot, World
 
 PER_MINUTE = 20
 PENALTY_S = 600.0
 MAX_BYTES = 20_000
-MAX_AT = 50
 MAX_PARAM_BYTES = 15_000
 MAX_RECEIVERS = 20
 MAX_SKEW_MS = 3_600_000
 TOKEN_TTL_S = 7200.0
 CALLS_PER_SECOND = 20
-CARD_KEY_MAX_BYTES = 100
-CARD_VALUE_MAX_BYTES = 1024
-CARD_DEADLINE_S = 2.0
-"""Within which the callback of a card has to be answered."""
 
 Style = Literal["zh", "description", "en"]
 
@@ -69,39 +62,11 @@ _STYLES: dict[Style, dict[str, str]] = {
     },
 }
 
-_USUAL_WORDS = {
-    "-1": "系统繁忙",
-    "130101": "send too fast, exceed 20 times per minute",
-    "410100": "发送速度太快而限流",
-    "90030": "webhook over limit",
-    "300005": "token is not exist",
-    "300001": "token is not exist",
-    "400013": "群已被解散",
-    "400101": "access_token不存在",
-    "400102": "机器人已停用",
-    "400105": "不支持的消息类型",
-    "400106": "机器人不存在",
-    "430101": "含有不安全的外链",
-    "430104": "含有不合适的内容",
-}
-
-_TRUSTED_LINK = re.compile(r"(?:https?|dingtalk|dtmd)://[^\s]+\Z", re.IGNORECASE)
-_MARKDOWN_LINK = re.compile(r"\]\(\s*([a-zA-Z][a-zA-Z0-9+.-]*):")
-
 
 def robot_sign(secret: str, timestamp: str) -> str:
     """The base64 signature of a timestamp (as the text that was sent), before URL encoding; callbacks use the same."""
     key = secret.encode()
     return base64.b64encode(hmac.new(key, f"{timestamp}\n{secret}".encode(), hashlib.sha256).digest()).decode()
-
-
-class _Bad(Exception):
-    """A message that the platform refuses: code and words."""
-
-    def __init__(self, code: int, text: str = "") -> None:
-        self.code = code
-        self.text = text or _USUAL_WORDS.get(str(code), "")
-        super().__init__(self.text)
 
 
 def _old(code: int, text: str) -> Answer:
@@ -111,91 +76,6 @@ def _old(code: int, text: str) -> Answer:
 def problem(status: int, code: str, text: str) -> Answer:
     """A failure of the new API."""
     return json_answer({"code": code, "requestid": secrets.token_hex(8).upper(), "message": text}, status)
-
-
-def _text_of(value: Any, name: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise _Bad(40035, f"缺少参数 {name}")
-    return value
-
-
-def _link_of(value: Any, name: str) -> str:
-    url = _text_of(value, name)
-    if not _TRUSTED_LINK.match(url):
-        raise _Bad(430101)
-    return url
-
-
-def _items_of(value: Any, name: str) -> list[Mapping[str, Any]]:
-    if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
-        raise _Bad(40035, f"缺少参数 {name}")
-    return value
-
-
-def _no_bad_link(markdown: str) -> None:
-    if any(scheme.lower() not in ("http", "https", "dingtalk", "dtmd") for scheme in _MARKDOWN_LINK.findall(markdown)):
-        raise _Bad(430101)
-
-
-def message_texts(message: Mapping[str, Any]) -> list[str]:
-    """The texts of a message in which a keyword is looked for, after checking its whole form; raises `_Bad`."""
-    kind = message.get("msgtype")
-    if not isinstance(kind, str):
-        raise _Bad(40035, "缺少参数 msgtype")
-    if kind not in ("text", "link", "markdown", "actionCard", "feedCard"):
-        raise _Bad(400105)
-    part = message.get(kind)
-    if not isinstance(part, dict):
-        raise _Bad(40035, f"缺少参数 {kind}")
-    _check_at(message)
-    if "msgUuid" in message and not isinstance(message["msgUuid"], str):
-        raise _Bad(40035, "不合法的参数 msgUuid")
-    if kind == "text":
-        return [_text_of(part.get("content"), "text.content")]
-    if kind == "feedCard":
-        titles = []
-        for item in _items_of(part.get("links"), "feedCard.links"):
-            titles.append(_text_of(item.get("title"), "title"))
-            _link_of(item.get("messageURL"), "messageURL")
-            _link_of(item.get("picURL"), "picURL")
-        return [" ".join(titles)]
-    title, text = _text_of(part.get("title"), f"{kind}.title"), _text_of(part.get("text"), f"{kind}.text")
-    if kind == "link":
-        _link_of(part.get("messageUrl"), "link.messageUrl")
-    else:
-        _no_bad_link(text)
-    if kind == "actionCard":
-        _check_buttons(part)
-    return [title, text]
-
-
-def _check_at(message: Mapping[str, Any]) -> None:
-    at = message.get("at", {})
-    if not isinstance(at, dict):
-        raise _Bad(40035, "不合法的参数 at")
-    count = 0
-    for name in ("atMobiles", "atUserIds"):
-        people = at.get(name, [])
-        if not isinstance(people, list) or not all(isinstance(one, str) for one in people):
-            raise _Bad(40035, f"不合法的参数 {name}")
-        count += len(people)
-    if not isinstance(at.get("isAtAll", False), bool):
-        raise _Bad(40035, "不合法的参数 isAtAll")
-    if count > MAX_AT:
-        raise _Bad(40035, "at 人数超过 50")
-
-
-def _check_buttons(card: Mapping[str, Any]) -> None:
-    for name in ("btnOrientation", "hideAvatar"):
-        if card.get(name, "0") not in ("0", "1"):
-            raise _Bad(40035, f"不合法的参数 {name}")
-    if "singleTitle" in card or "singleURL" in card:
-        _text_of(card.get("singleTitle"), "singleTitle")
-        _link_of(card.get("singleURL"), "singleURL")
-        return
-    for button in _items_of(card.get("btns"), "btns"):
-        _text_of(button.get("title"), "btns.title")
-        _link_of(button.get("actionURL"), "btns.actionURL")
 
 
 _PARAMS: dict[str, tuple[str, ...]] = {
@@ -251,7 +131,7 @@ class DingTalk:
         """Numbers get the old API's shape, words the new one's (HTTP 400, or 403 and 500 where those are known)."""
         word = str(code)
         if word.lstrip("-").isdigit():
-            return _old(int(word), text or _USUAL_WORDS.get(word, _STYLES[self.style]["keyword"]))
+            return _old(int(word), text or USUAL_WORDS.get(word, _STYLES[self.style]["keyword"]))
         status = 403 if word.startswith("Forbidden.") else 500 if word.startswith("system.") else 400
         return problem(status, word, text or word)
 
@@ -294,7 +174,7 @@ class DingTalk:
         group = robot.group if robot else ""
         try:
             message, texts = self._checked(request, token, robot)
-        except _Bad as bad:
+        except Bad as bad:
             self.world.happen("refused", "dingtalk", group, _shown(request), robot=token, note=str(bad.code))
             return _old(bad.code, bad.text)
         uuid = message.get("msgUuid")
@@ -308,43 +188,43 @@ class DingTalk:
         return _old(0, "ok")
 
     def _checked(self, request: Request, token: str, robot: Robot | None) -> tuple[dict[str, Any], list[str]]:
-        """The message and its texts; raises `_Bad` in the order in which the platform looks."""
+        """The message and its texts; raises `Bad` in the order in which the platform looks."""
         if request.method != "POST":
-            raise _Bad(43002, "需要POST请求")
+            raise Bad(43002, "需要POST请求")
         if not token:
-            raise _Bad(40035, "缺少参数 access_token")
+            raise Bad(40035, "缺少参数 access_token")
         if robot is None:
-            raise _Bad(300005)
+            raise Bad(300005)
         if not robot.enabled:
-            raise _Bad(400102)
+            raise Bad(400102)
         if self.world.group("dingtalk", robot.group) is None:
-            raise _Bad(400013)
+            raise Bad(400013)
         if request.content_type != "application/json":
-            raise _Bad(43004, "无效的HTTP HEADER Content-Type")
+            raise Bad(43004, "无效的HTTP HEADER Content-Type")
         self._check_rate(token)
         words = _STYLES[self.style]
         if len(request.body) > MAX_BYTES:
-            raise _Bad(460101, words["size"])
+            raise Bad(460101, words["size"])
         try:
             message = request.json()
         except ValueError:
             message = None
         if not isinstance(message, dict) or not message:
-            raise _Bad(40035, "缺少参数 json")
+            raise Bad(40035, "缺少参数 json")
         self._check_sender(robot, request)
         texts = message_texts(message)
         if robot.keywords and not all(any(word in text for word in robot.keywords) for text in texts):
-            raise _Bad(310000, words["keyword"])
+            raise Bad(310000, words["keyword"])
         self._check_month()
         return message, texts
 
     def _check_rate(self, token: str) -> None:
         now = self.world.now()
         if (self.world.recall(f"dingtalk:penalty:{token}") or 0.0) > now:
-            raise _Bad(130101)
+            raise Bad(130101)
         if self.world.hits(f"dingtalk:robot:{token}", 60.0) >= PER_MINUTE:
             self.world.remember(f"dingtalk:penalty:{token}", now + PENALTY_S)
-            raise _Bad(130101)
+            raise Bad(130101)
         self.world.hit(f"dingtalk:robot:{token}")
 
     def _check_sender(self, robot: Robot, request: Request) -> None:
@@ -353,16 +233,16 @@ class DingTalk:
             ipaddress.ip_address(request.client) in ipaddress.ip_network(allowed, strict=False)
             for allowed in robot.addresses
         ):
-            raise _Bad(310000, words["ip"].format(ip=request.client))
+            raise Bad(310000, words["ip"].format(ip=request.client))
         if not robot.secret:
             return
         stamp, sign = request.query.get("timestamp", ""), request.query.get("sign", "")
         if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 15):
-            raise _Bad(310000, words["sign"])
+            raise Bad(310000, words["sign"])
         if abs(round(self.world.now() * 1000) - int(stamp)) > MAX_SKEW_MS:
-            raise _Bad(310000, words["timestamp"])
+            raise Bad(310000, words["timestamp"])
         if not hmac.compare_digest(robot_sign(robot.secret, stamp).encode(), sign.encode()):
-            raise _Bad(310000, words["sign"])
+            raise Bad(310000, words["sign"])
 
     def _check_month(self) -> None:
         if self.monthly is None:
@@ -371,7 +251,7 @@ class DingTalk:
         key = f"dingtalk:month:{month:%Y-%m}"
         used = self.world.recall(key) or 0
         if used >= self.monthly:
-            raise _Bad(90030)
+            raise Bad(90030)
         self.world.remember(key, used + 1)
 
     def _session_send(self, request: Request) -> Answer:
@@ -380,23 +260,23 @@ class DingTalk:
         place = session.conversation if session else ""
         try:
             if request.method != "POST":
-                raise _Bad(43002, "需要POST请求")
+                raise Bad(43002, "需要POST请求")
             if not word:
-                raise _Bad(40035, "缺少参数 session")
+                raise Bad(40035, "缺少参数 session")
             if session is None or session.until <= self.world.now():
-                raise _Bad(300001, "session 不存在")
+                raise Bad(300001, "session 不存在")
             if request.content_type != "application/json":
-                raise _Bad(43004, "无效的HTTP HEADER Content-Type")
+                raise Bad(43004, "无效的HTTP HEADER Content-Type")
             if len(request.body) > MAX_BYTES:
-                raise _Bad(460101, _STYLES[self.style]["size"])
+                raise Bad(460101, _STYLES[self.style]["size"])
             try:
                 message = request.json()
             except ValueError:
                 message = None
             if not isinstance(message, dict) or not message:
-                raise _Bad(40035, "缺少参数 json")
+                raise Bad(40035, "缺少参数 json")
             message_texts(message)
-        except _Bad as bad:
+        except Bad as bad:
             self.world.happen("refused", "dingtalk", place, _shown(request), note=str(bad.code))
             return _old(bad.code, bad.text)
         self.world.happen("say", "dingtalk", place, message, person=session.person)
@@ -526,7 +406,7 @@ class DingTalk:
         body = _object_of(request)
         if body is None:
             return problem(400, "invalidParameter", "请求参数不合法")
-        track, values = body.get("outTrackId"), _card_values(body.get("cardData"))
+        track, values = body.get("outTrackId"), card_values(body.get("cardData"))
         if not isinstance(track, str) or not track or values is None:
             return self._refused(request, problem(400, "param.error", "outTrackId和cardData不合法"))
         if body.get("cardTemplateId") not in self.templates:
@@ -581,52 +461,6 @@ class DingTalk:
         return json_answer({"success": True, "result": True})
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """An interactive card as it is now.
-
-    callback  "STREAM", "HTTP" (to the address registered as `route`), "": nobody is told of presses
-    """
-
-    track: str
-    app: str
-    place: str
-    person: str
-    values: dict[str, str]
-    callback: str
-    route: str
-
-    @property
-    def body(self) -> dict[str, Any]:
-        return {"card": self.track, "values": self.values}
-
-
-def change_card(world: World, card: Card, change: Mapping[str, Any]) -> bool:
-    """Applies an update, or the answer to a callback; False when it is not well formed."""
-    new = _card_values(change["cardData"]) if change.get("cardData") else {}
-    if new is None:
-        return False
-    options = change.get("cardUpdateOptions")
-    by_key = isinstance(options, dict) and options.get("updateCardDataByKey") is True
-    values = {**card.values, **new} if by_key or not new else new
-    changed = replace(card, values=values)
-    world.remember(f"dingtalk:card:{card.track}", changed)
-    world.happen("update", "dingtalk", card.place, changed.body, person=card.person, ref=card.track)
-    return True
-
-
-def controls(body: Any) -> list[dict[str, Any]]:
-    """The buttons that the card of the template in docs/connect-dingtalk.md draws."""
-    values = body.get("values") if isinstance(body, dict) else None
-    if not isinstance(values, dict) or values.get("status") != "open":
-        return []
-    numbers = [name.removeprefix("button") for name in values if re.fullmatch(r"button[1-4]", name) and values[name]]
-    return [
-        {"token": values.get(f"token{n}", ""), "label": values[f"button{n}"], "style": "plain", "fields": []}
-        for n in sorted(numbers)
-    ]
-
-
 def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode("utf-8", "replace"))
 
@@ -645,310 +479,3 @@ def _shown(request: Request) -> Any:
         return request.json()
     except ValueError:
         return request.body[:2000].decode("utf-8", "replace")
-
-
-def _card_values(data: Any) -> dict[str, str] | None:
-    """`cardParamMap` when all of it is text within the limits, else None."""
-    values = data.get("cardParamMap") if isinstance(data, dict) else None
-    if not isinstance(values, dict):
-        return None
-    for key, value in values.items():
-        if not isinstance(value, str) or len(key.encode()) > CARD_KEY_MAX_BYTES:
-            return None
-        if len(value.encode("utf-8", "replace")) > CARD_VALUE_MAX_BYTES:
-            return None
-    return values
-
-
-# -- a person's client
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """What became of something typed.
-
-    delivered   the platform passed it on to the bot (not: it answered well)
-    status      HTTP status of the service's answer, 0 when nothing was passed on or it went through the stream
-    answer      body of that answer
-    body        the callback's body
-    """
-
-    delivered: bool
-    status: int
-    answer: bytes
-    body: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def message_id(self) -> str:
-        return str(self.body.get("msgId", ""))
-
-
-class DingTalkClient:
-    """Types on behalf of people and passes it on to the bot, as DingTalk does.
-
-    service_url  where our service listens; callbacks go to `<service_url>/dingtalk/messages`
-    app          credentials; its secret signs the callbacks
-    push         passes the body through the Stream gateway instead of HTTP, returning whether a client took it
-    push_card    passes the callback of a card on in the same way, and gives what the client answered, None for nothing
-    """
-
-    def __init__(
-        self,
-        world: World,
-        service_url: str,
-        app: App,
-        *,
-        push: Callable[[dict[str, Any]], bool] | None = None,
-        push_card: Callable[[dict[str, Any]], Any] | None = None,
-        timeout_s: float = 10.0,
-    ) -> None:
-        self.world = world
-        self.service_url = service_url.rstrip("/")
-        self.app = app
-        self.push = push
-        self.push_card = push_card
-        self.timeout_s = timeout_s
-        self._http = requests.Session()
-        self._http.trust_env = False
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._http.close()
-
-    def type(
-        self,
-        person_id: str,
-        text: str,
-        *,
-        group: str = "",
-        mention: bool = True,
-        others: tuple[str, ...] = (),
-        message_id: str = "",
-        shape: Literal["text", "content", "richText", "errorCode", "picture"] = "text",
-        staff_id: bool = True,
-        number_type: bool = False,
-        session: bool = True,
-        skew_ms: int = 0,
-        sign: str | None = None,
-        secret: str | None = None,
-        header_case: Literal["lower", "title", "upper"] = "lower",
-    ) -> Posted:
-        """A person says `text` in that group (`group` "": one-to-one) and the platform passes it on.
-
-        mention      the bot is mentioned; in a group nothing else is passed on
-        others       staff ids of other people mentioned
-        message_id   say the same message again instead of a new one
-        shape        `content`: text at the top level; `richText`: text and a picture; `errorCode`: over quota, no text
-        staff_id     False: the platform does not say who it is (outsider, app not published)
-        number_type  conversationType as a number
-        session      False: without a sessionWebhook
-        skew_ms      the signature's time, off by so much
-        sign, secret a forged signature; a wrong secret to sign with
-        """
-        person = self.world.person("dingtalk", person_id)
-        if person is None:
-            raise LookupError(f"nobody called {person_id!r} on dingtalk")
-        place = self._place(person, group)
-        self.world.happen("typed", "dingtalk", place if isinstance(place, str) else place.id, text, person=person_id)
-        if isinstance(place, Group) and (not mention or not place.bot):
-            return Posted(False, 0, b"")
-        body = self._body(person, place, text, others, message_id, shape)
-        if not staff_id:
-            body.pop("senderStaffId", None)
-        if number_type:
-            body["conversationType"] = int(body["conversationType"])
-        if not session:
-            body.pop("sessionWebhook", None)
-            body.pop("sessionWebhookExpiredTime", None)
-        return self.post(body, skew_ms=skew_ms, sign=sign, secret=secret, header_case=header_case)
-
-    def press(
-        self,
-        person_id: str,
-        event: Event,
-        token: str,
-        values: Mapping[str, str] | None = None,
-        *,
-        shape: Literal["content", "value"] = "content",
-        sign: str | None = None,
-        secret: str | None = None,
-        stamp: str = "",
-    ) -> Posted:
-        """A person presses the button with that token on the card as it was shown by that event.
-
-        shape        `value`: the callback as another official page has it
-        sign, secret a forged signature; a wrong secret to sign with
-        stamp        the signature's timestamp; press with the same one again for a delivery that is repeated
-        """
-        found = next((at for at, one in enumerate(controls(event.body), 1) if one["token"] == token), 0)
-        person = self.world.person("dingtalk", person_id)
-        card = self.world.recall(f"dingtalk:card:{event.ref}")
-        if not found or not token or person is None or card is None:
-            raise LookupError("no such button on this card, or nobody to press it")
-        if values:
-            raise LookupError("cards of this template have no fields")
-        params = {"token": token}
-        inner: dict[str, Any] = {"cardPrivateData": {"actionIds": [str(found)], "params": params}}
-        if shape == "value":
-            inner = {"cardPrivateData": {"actionIds": [str(found)]}, "params": params}
-        body = {
-            "type": "actionCallback",
-            "outTrackId": card.track,
-            "corpId": person.corp,
-            "userId": person.id,
-            shape: json.dumps(inner, ensure_ascii=False),
-        }
-        if card.callback == "HTTP":
-            return self.post_card(body, card, sign=sign, secret=secret, stamp=stamp)
-        if card.callback != "STREAM" or self.push_card is None:
-            return Posted(False, 0, b"", body)
-        self._show(card, self.push_card(body))
-        return Posted(True, 0, b"", body)
-
-    def post_card(
-        self,
-        body: dict[str, Any],
-        card: Card,
-        *,
-        sign: str | None = None,
-        secret: str | None = None,
-        stamp: str = "",
-    ) -> Posted:
-        """Post any body of a card's callback, signed or forged as asked; what is answered changes the card."""
-        url, api_secret = self.world.recall(f"dingtalk:route:{card.app}:{card.route}")
-        # The unit is not documented; real ones differ, as no two presses come at the same moment.
-        stamp = stamp or f"{round(self.world.now() * 1000)}{self.world.last % 1000:03d}"
-        key = api_secret if secret is None else secret
-        right = base64.b64encode(hmac.new(key.encode(), stamp.encode(), hashlib.sha256).digest()).decode()
-        headers = {
-            "Content-Type": "application/json; charset=utf-8",
-            "x-ddpaas-signature-timestamp": stamp,
-            "x-ddpaas-signature": right if sign is None else sign,
-        }
-        try:
-            answer = self._http.post(
-                self.service_url + urlsplit(url).path,
-                data=json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"),
-                headers=headers,
-                timeout=CARD_DEADLINE_S,
-                allow_redirects=False,
-            )
-        except requests.Timeout:
-            self.world.happen("refused", "dingtalk", card.place, body, person=card.person, note="timeout")
-            return Posted(True, 0, b"", body)
-        if answer.status_code == 200:
-            try:
-                shown = answer.json()
-            except ValueError:
-                shown = None
-            self._show(card, shown)
-        return Posted(True, answer.status_code, answer.content, body)
-
-    def _show(self, card: Card, answer: Any) -> None:
-        """Changes the card as the answer to its callback says; one that says nothing leaves it as it is."""
-        if answer == {}:
-            return
-        with self.world.lock:
-            now = self.world.recall(f"dingtalk:card:{card.track}")
-            if not isinstance(answer, dict) or not answer.get("cardData") or not change_card(self.world, now, answer):
-                self.world.happen("refused", "dingtalk", card.place, answer, person=card.person, note="callback")
-
-    def again(self, posted: Posted) -> Posted:
-        """The platform delivers the same message once more: same body, same msgId, fresh signature."""
-        return self.post(posted.body)
-
-    def post(
-        self,
-        body: dict[str, Any],
-        *,
-        skew_ms: int = 0,
-        sign: str | None = None,
-        secret: str | None = None,
-        header_case: Literal["lower", "title", "upper"] = "lower",
-    ) -> Posted:
-        """Pass any callback body on, signed or forged as asked; a message in the answer is said in the conversation."""
-        if self.push is not None:
-            return Posted(self.push(body), 0, b"", body)
-        stamp = str(round(self.world.now() * 1000) + skew_ms)
-        right = robot_sign(self.app.client_secret if secret is None else secret, stamp)
-        headers = {"timestamp": stamp, "sign": right if sign is None else sign}
-        cased = {getattr(name, header_case)(): value for name, value in headers.items()}
-        answer = self._http.post(
-            f"{self.service_url}/dingtalk/messages",
-            data=json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"),
-            headers={"Content-Type": "application/json; charset=utf-8", **cased},
-            timeout=self.timeout_s,
-            allow_redirects=False,
-        )
-        if answer.status_code == 200:
-            self._take_reply(answer.content, str(body.get("conversationId", "")), str(body.get("senderStaffId", "")))
-        return Posted(True, answer.status_code, answer.content, body)
-
-    def answers(self, conversation: str, after: int = 0) -> list[Event]:
-        """What the bot said in that conversation since event number `after`."""
-        return [event for event in self.world.said(conversation) if event.seq > after]
-
-    def _place(self, person: Person, group: str) -> Group | str:
-        if not group:
-            return person.chat
-        place = self.world.group("dingtalk", group)
-        if place is None:
-            raise LookupError(f"no group {group!r} on dingtalk")
-        return place
-
-    def _body(
-        self, person: Person, place: Group | str, text: str, others: tuple[str, ...], message_id: str, shape: str
-    ) -> dict[str, Any]:
-        at_ms = round(self.world.now() * 1000)
-        conversation = place.id if isinstance(place, Group) else place
-        word, until = self.world.open_session(conversation, person.id)
-        bot = "$:LWCP_v1:$encBot"
-        body: dict[str, Any] = {
-            "msgId": message_id or self.world.new_id("msg") + "==",
-            "createAt": at_ms,
-            "conversationType": "2" if isinstance(place, Group) else "1",
-            "conversationId": conversation,
-            "senderId": f"$:LWCP_v1:$enc{person.id}",
-            "senderNick": person.name,
-            "senderStaffId": person.id,
-            "senderCorpId": person.corp,
-            "senderPlatform": "Mac",
-            "isAdmin": False,
-            "chatbotCorpId": self.app.corp or person.corp,
-            "chatbotUserId": bot,
-            "robotCode": self.app.client_id,
-            "openThreadId": conversation,
-            "sessionWebhook": f"https://oapi.dingtalk.com/robot/sendBySession?session={word}",
-            "sessionWebhookExpiredTime": round(until * 1000),
-        }
-        said = text
-        if isinstance(place, Group):
-            body |= {"conversationTitle": place.title, "isInAtList": True}
-            body["atUsers"] = [{"dingtalkId": bot}] + [
-                {"dingtalkId": f"$:LWCP_v1:$enc{other}", "staffId": other} for other in others
-            ]
-            said = f" {text}"  # the bot's mention is taken out, the blank after it stays
-        if shape == "errorCode":
-            return body | {"errorCode": 20001, "errorMessage": "webhook over limit"}
-        if shape == "richText":
-            parts = [{"text": said}, {"type": "picture", "downloadCode": "dl0001"}]
-            return body | {"msgtype": "richText", "content": {"richText": parts}}
-        if shape == "picture":
-            return body | {"msgtype": "picture", "content": {"downloadCode": "dl0001"}}
-        if shape == "content":
-            return body | {"msgtype": "text", "content": said}
-        return body | {"msgtype": "text", "text": {"content": said}}
-
-    def _take_reply(self, content: bytes, conversation: str, person: str) -> None:
-        try:
-            reply = json.loads(content)
-        except ValueError:
-            return
-        if not isinstance(reply, dict) or "msgtype" not in reply or reply["msgtype"] == "empty":
-            return
-        try:
-            message_texts(reply)
-        except _Bad as bad:
-            self.world.happen("refused", "dingtalk", conversation, reply, note=str(bad.code))
-            return
-        self.world.happen("say", "dingtalk", conversation, reply, person=person)

@@ -23,11 +23,11 @@ import requests
 
 from bot.sandbox.cloudmonitor import CmsContact
 from bot.sandbox.das import DasContact
-from bot.sandbox.dingtalk import DingTalkClient
-from bot.sandbox.lark_app import LarkClient
+from bot.sandbox.dingtalk_client import DingTalkClient
+from bot.sandbox.lark_client import LarkClient
 from bot.sandbox.server import SMS_SIGNATURE, SMS_TEMPLATES, VOICE_TEMPLATES, StandIns
 from bot.sandbox.slack_app import SlackClient, Workspace
-from bot.sandbox.wecom_app import Keys, WeComClient
+from bot.sandbox.wecom_client import Keys, WeComClient
 from bot.sandbox.world import App, Event, World
 from bot.settings import Settings
 from handlers.texts import Language

@@ -19,7 +19,8 @@ from bot.sandbox.aliyun import Aliyun, Template
 from bot.sandbox.arms import Arms
 from bot.sandbox.cloudmonitor import VERSION, CloudMonitor, CloudMonitorPaths
 from bot.sandbox.das import Das
-from bot.sandbox.dingtalk import DingTalk, DingTalkClient
+from bot.sandbox.dingtalk import DingTalk
+from bot.sandbox.dingtalk_client import DingTalkClient
 from bot.sandbox.dingtalk_stream import StreamGateway
 from bot.sandbox.lark import Lark
 from bot.sandbox.lark_app import LarkApp

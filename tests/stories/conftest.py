@@ -19,7 +19,7 @@ import requests
 
 from bot import runner
 from bot.app import Service
-from bot.sandbox.dingtalk import DingTalkClient, Posted
+from bot.sandbox.dingtalk_client import DingTalkClient, Posted
 from bot.sandbox.server import SMS_SIGNATURE, StandIns
 from bot.sandbox.world import Event, World
 from storage.database import upgrade

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.lark_app import LarkClient, LarkPosted, controls
+from bot.sandbox.lark_client import LarkClient, LarkPosted
+from bot.sandbox.lark_press import controls
 from bot.sandbox.world import Event
 from tests.conftest import Clock
 from tests.stories.conftest import Town, words

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from bot.sandbox.dingtalk import controls
+from bot.sandbox.dingtalk_cards import controls
 from bot.sandbox.world import Drop, Event, Refused
 from tests.stories.conftest import ADMIN, GROUP, MEMBER, ROBOT, ROBOT_SECRET, ROBOT_URL, Town, words
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.lark_app import controls as lark_controls
+from bot.sandbox.lark_press import controls as lark_controls
 from bot.sandbox.world import Event
 from handlers.examples import quoted
 from handlers.texts import LANGUAGES, Language

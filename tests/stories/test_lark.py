@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from bot.sandbox.lark_app import bot_open_id, callback_sign, encrypt
+from bot.sandbox.lark_app import bot_open_id
+from bot.sandbox.lark_client import callback_sign, encrypt
 from bot.sandbox.world import Drop, Page, Refused, Slow
 from tests.stories.conftest import words
 from tests.stories.lark_town import ADMIN, CHAT, KEY, MEMBER, OTHER, TENANT, TOKEN, LarkTown, lark, make_lark

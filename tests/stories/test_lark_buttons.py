@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from bot.sandbox.lark_app import callback_sign, controls, encrypt
+from bot.sandbox.lark_client import callback_sign, encrypt
+from bot.sandbox.lark_press import controls
 from bot.sandbox.world import Drop, Event, Refused, Slow
 from storage import contacts
 from tests.stories.conftest import words

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 import requests
 
-from bot.sandbox.wecom_app import Keys, Posted
+from bot.sandbox.wecom_client import Keys, Posted
 from bot.sandbox.world import Drop, Refused, Slow
 from tests.stories.conftest import words
 from tests.stories.wecom_town import (

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from bot.markup.wecom_card import DONE as DONE_KEY
-from bot.sandbox.wecom_app import Keys, Posted
 from bot.sandbox.wecom_cards import controls
+from bot.sandbox.wecom_client import Keys, Posted
 from bot.sandbox.world import Drop, Event, Refused, Slow
 from tests.stories.conftest import words
 from tests.stories.wecom_town import ADMIN, APP_KEYS, GROUP, MEMBER, OTHER, WITHOUT_APP, WeComTown, Where, make, town

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import pytest
 
-from bot.sandbox.wecom_app import Keys, Posted, WeComClient, robot_chat
+from bot.sandbox.wecom_app import robot_chat
+from bot.sandbox.wecom_client import Keys, Posted, WeComClient
 from tests.conftest import Clock
 from tests.stories.conftest import Town
 

@@ -9,7 +9,7 @@ import pytest
 
 from bot.channels import dingtalk, lark, slack, wecom
 from bot.http import encoded
-from bot.sandbox.dingtalk import message_texts
+from bot.sandbox.dingtalk_messages import message_texts
 from bot.sandbox.lark import check_message as check_lark
 from bot.sandbox.slack_blocks import check_message as check_slack
 from bot.sandbox.wecom import check_message as check_wecom

@@ -16,7 +16,7 @@ from bot.markup.lark_v2 import ELEMENTS_MAX, FIELDS, KEY, card, elements_of
 from bot.platforms import lark_cards
 from bot.platforms.lark_cards import BODY_MAX_BYTES
 from bot.sandbox.lark import refused_card
-from bot.sandbox.lark_app import controls
+from bot.sandbox.lark_press import controls
 from handlers.document import Button, Dialog, Document, Examples, Facts, Field, Items, Link, Paragraph, Table
 from tests.bot.markup.test_dingtalk import HOSTILE
 

@@ -17,7 +17,7 @@ from bot.platforms.contract import Incoming, Place, Speaker
 from bot.platforms.dingtalk import decode
 from bot.platforms.dingtalk_app import DingTalkCredentials
 from bot.platforms.dingtalk_stream import StreamRunner
-from bot.sandbox.dingtalk import DingTalkClient
+from bot.sandbox.dingtalk_client import DingTalkClient
 from bot.sandbox.server import StandIns
 from bot.sandbox.world import World
 from handlers.document import Document, Facts, Link

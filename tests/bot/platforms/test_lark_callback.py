@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.platforms.lark_callback import Forged, decrypted, opened, signature
-from bot.sandbox.lark_app import callback_sign, encrypt
+from bot.sandbox.lark_client import callback_sign, encrypt
 
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parents[2] / "fixtures" / "vectors" / "lark.json").read_text(encoding="utf-8")

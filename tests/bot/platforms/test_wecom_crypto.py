@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.platforms.wecom_crypto import Envelope, Forged, aes_key, signature
 from bot.platforms.wecom_xml import fields
-from bot.sandbox.wecom_app import Keys
+from bot.sandbox.wecom_client import Keys
 from handlers.errors import PayloadError
 
 VECTORS = json.loads((Path(__file__).parents[2] / "fixtures" / "vectors" / "wecom.json").read_text("utf-8"))

@@ -13,7 +13,9 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from bot.sandbox.dingtalk import DingTalkClient, Style, controls, robot_sign
+from bot.sandbox.dingtalk import Style, robot_sign
+from bot.sandbox.dingtalk_cards import controls
+from bot.sandbox.dingtalk_client import DingTalkClient
 from bot.sandbox.server import StandIns
 from bot.sandbox.world import World
 from tests.bot.sandbox.conftest import NOW, PATHS, Clock

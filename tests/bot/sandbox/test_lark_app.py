@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import requests
 
-from bot.sandbox.lark_app import LarkApp, LarkClient, bot_open_id, controls
-from bot.sandbox.lark_press import Sent, response_of
+from bot.sandbox.lark_app import LarkApp, bot_open_id
+from bot.sandbox.lark_client import LarkClient
+from bot.sandbox.lark_press import Sent, controls, response_of
 from bot.sandbox.server import StandIns
 from bot.sandbox.world import App, World
 from tests.bot.sandbox.conftest import NOW, Clock

@@ -14,7 +14,7 @@ import pytest
 
 from bot.app import credentials_of
 from bot.platforms.dingtalk import decode
-from bot.sandbox import dingtalk, lark_app, slack_app, wecom_cards
+from bot.sandbox import dingtalk_cards, lark_press, slack_app, wecom_cards
 from bot.sandbox.dingtalk import robot_sign
 from bot.sandbox.playground import GROUPS, PLAYERS, STORM, Chat, NoService, NoSource, Playground
 from bot.settings import Settings
@@ -25,9 +25,9 @@ from tests.browser.service import Sandbox
 
 LIN, WANG = PLAYERS
 CONTROLS = {
-    "dingtalk": dingtalk.controls,
+    "dingtalk": dingtalk_cards.controls,
     "wecom": wecom_cards.controls,
-    "lark": lark_app.controls,
+    "lark": lark_press.controls,
     "slack": slack_app.controls,
 }
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bot.sandbox.wecom import Bad
-from bot.sandbox.wecom_app import CODE_TTL_S, Keys, Posted, WeComApp, WeComClient, robot_chat, take_response
+from bot.sandbox.wecom_app import CODE_TTL_S, WeComApp, robot_chat
 from bot.sandbox.wecom_cards import Sender, check_card, controls
+from bot.sandbox.wecom_client import Keys, Posted, WeComClient, take_response
 from bot.sandbox.wire import Request
 from bot.sandbox.world import World
 from tests.bot.sandbox.conftest import Clock

@@ -255,7 +255,6 @@ class Worker:
 
     def _claimed_of(self, wanted: Mapping[Pick, str], held: frozenset[str], now: datetime) -> list[LaneRow]:
         """Lanes of these kinds that are due, claimed for the senders that are free."""
-
         mine: dict[Held, LaneRow] = {}
 
         def claim(tx: Tx) -> None:
@@ -303,9 +302,10 @@ class Worker:
     def hold_early(self, tx: Tx, keys: Collection[str]) -> list[Visit]:
         """Claims some of the lanes that are idle, as long as half of the senders are left for the worker's choices."""
         held = self._lanes_held()
+        room = min(MOST_CLAIMED, self._senders // 2 - len(held))
         # One that is given back in the database and still held here is on its way to be let go.
-        wanted = sorted(key for key in keys if key not in held)[: min(MOST_CLAIMED, self._senders // 2 - len(held))]
-        if len(held) >= self._senders // 2 or not wanted or not self._open or self._stopping:
+        wanted = sorted(key for key in keys if key not in held)[: max(0, room)]
+        if not wanted or not self._open or self._stopping:
             return []
         claimed = lanes.claim_idle(tx, wanted, self._me, self._clock(), LEASE)
         self._hold(Held(lane.key, lane.urgent, well=True) for lane in claimed)
@@ -317,7 +317,7 @@ class Worker:
             self._claimed.put(visit)
 
     def let_go(self, visits: Iterable[Visit]) -> None:
-        """Nothing was claimed after all."""
+        """They are over, or nothing was claimed after all."""
         self._let_go(visit.lane for visit in visits)
 
     def _visit_of(self, lane: LaneRow) -> Visit:

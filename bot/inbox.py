@@ -12,7 +12,7 @@ from typing import Any
 from bot.metrics import Heartbeats, Metrics
 from bot.platforms.contract import Incoming, Press
 from bot.rounds import Rounds
-from handlers import buttons, desk, outbox
+from handlers import buttons, desk, exchange, outbox
 from handlers.context import Rules
 from handlers.document import Document
 from handlers.texts import _
@@ -108,14 +108,14 @@ class Inbox:
             sender=incoming.person or incoming.conversation,
         )
 
-    def carry_out(self, incoming: Incoming) -> desk.Outcome | None:
+    def carry_out(self, incoming: Incoming) -> exchange.Outcome | None:
         """Takes the message in and carries it out, in one transaction and in the caller's thread, for callbacks whose
         answer has to tell what became of them. None when it was delivered before, or has to wait like any other.
 
         Raises ForgedButton for a press of what is no button of ours; then nothing is stored.
         """
         if incoming.press is not None:
-            buttons.opened(self._database.vault, incoming.press.token, link=incoming.platform == desk.LINK)
+            buttons.opened(self._database.vault, incoming.press.token, link=incoming.platform == exchange.LINK)
         now = self._clock()
         try:
             with self._database.write() as tx:

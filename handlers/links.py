@@ -13,7 +13,8 @@ from handlers.buttons import Bound, opened
 from handlers.commands import FORMS
 from handlers.commands.parser import parse
 from handlers.context import Rules
-from handlers.desk import LINK, pressed_before, question_over
+from handlers.exchange import LINK
+from handlers.presses import pressed_before, question_over
 from handlers.silences import shown
 from handlers.texts import Language, Say, _, from_json
 from storage import alerts, contacts, people, presses, silences

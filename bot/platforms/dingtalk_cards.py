@@ -29,9 +29,9 @@ from bot.platforms.dingtalk_app import (
     staff_of,
 )
 from bot.platforms.dingtalk_refusals import api_refusal, no_answer
-from handlers.desk import Outcome
 from handlers.document import Document
 from handlers.errors import DeliveryError, PayloadError
+from handlers.exchange import Outcome
 from handlers.texts import _
 
 CREATE_URL = "https://api.dingtalk.com/v1.0/card/instances/createAndDeliver"

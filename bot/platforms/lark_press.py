@@ -18,7 +18,7 @@ from bot.markup.plain import cut, one_line
 from bot.platforms.contract import Incoming, Press
 from bot.platforms.lark_cards import card
 from bot.platforms.lark_read import REPLY_FOR, id_of, moment, needed, object_of, person_of, reply_url, words
-from handlers.desk import Outcome
+from handlers.exchange import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -31,8 +31,8 @@ from slack_sdk import WebClient
 from bot.platforms.contract import Incoming
 from bot.platforms.slack_callback import decode_command, decode_event
 from bot.platforms.slack_press import decode_click, decode_form, decode_shortcut, shown_errors
-from handlers.desk import Outcome
 from handlers.errors import PayloadError
+from handlers.exchange import Outcome
 from handlers.texts import _
 
 VENDOR = "https://slack.com"

@@ -18,8 +18,8 @@ from bot.markup import wecom_card, wecom_v2
 from bot.platforms.contract import Incoming
 from bot.platforms.wecom_crypto import Envelope, signature
 from bot.platforms.wecom_people import user_of
-from handlers.desk import Outcome
 from handlers.document import Document
+from handlers.exchange import Outcome
 from handlers.texts import Language, _, render
 
 STREAM_MAX_BYTES = 20_480

@@ -21,8 +21,8 @@ from bot.platforms.contract import Incoming, Press
 from handlers import links
 from handlers.buttons import PAGE, ForgedButton
 from handlers.context import Rules
-from handlers.desk import LINK, Outcome
 from handlers.document import Document, Items, localize
+from handlers.exchange import LINK, Outcome
 from handlers.texts import Language, Say, _, render
 from handlers.urls import safe_url
 from storage.database import Database

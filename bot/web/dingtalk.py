@@ -14,8 +14,8 @@ from bot.platforms.contract import Incoming
 from bot.platforms.dingtalk_app import CARDS_PATH, card_secret
 from bot.web.alerts import MAX_BYTES, refusal
 from handlers.buttons import ForgedButton
-from handlers.desk import Outcome
 from handlers.errors import PayloadError
+from handlers.exchange import Outcome
 from handlers.texts import render
 from storage.schema import to_ms
 

@@ -15,8 +15,8 @@ from bot.platforms.lark import LarkCredentials
 from bot.platforms.lark_callback import Forged, opened
 from bot.web.alerts import MAX_BYTES, refusal
 from handlers.buttons import ForgedButton
-from handlers.desk import Outcome
 from handlers.errors import PayloadError
+from handlers.exchange import Outcome
 from handlers.texts import render
 
 

@@ -15,9 +15,9 @@ from bot.platforms.contract import Incoming
 from bot.platforms.wecom_crypto import Envelope, Forged
 from bot.web.alerts import MAX_BYTES, refusal
 from handlers.buttons import ForgedButton
-from handlers.desk import Outcome
 from handlers.document import Document
 from handlers.errors import PayloadError
+from handlers.exchange import Outcome
 from handlers.texts import Language, render
 
 Heard = TypeVar("Heard")

@@ -14,6 +14,7 @@ from handlers.commands import (
     help,  # noqa: A004
     house,
     identity,
+    me,
     silence,
     source,
     sync,
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Command] = {
     command.form.name: command
     for command in (
         *contact.COMMANDS,
+        *me.COMMANDS,
         *transfer.COMMANDS,
         *verify.COMMANDS,
         *group.COMMANDS,

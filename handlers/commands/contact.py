@@ -1,55 +1,25 @@
-"""Contacts in chat: add, show, list, edit, remove; and `me`, my own one."""
+"""Contacts in chat: add, show, list, edit, remove."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from handlers import contacts as rules
-from handlers import dialogs, examples, import_reports, names, reach, undo
-from handlers.commands import contact_form
-from handlers.commands.contract import (
-    PAGE,
-    QUESTION_LIFE,
-    Answers,
-    Ask,
-    Command,
-    as_json,
-    as_request,
-    confirm_first,
-    paged,
-    said,
-)
+from handlers import dialogs, examples, names, reach, undo
+from handlers.commands import contact_answers, contact_form
+from handlers.commands import contact_fields as fields
+from handlers.commands.contract import PAGE, Answers, Ask, Command, as_json, as_request, confirm_first, paged, said
 from handlers.commands.request import Form, Request
-from handlers.commands.words import LANGUAGES, MENTION, names_of
+from handlers.commands.words import names_of
 from handlers.context import Answer, Context
-from handlers.document import Block, Button, Dialog, Document, Examples, Facts, Paragraph, Table
+from handlers.document import Block, Dialog, Examples, Paragraph, Table
 from handlers.errors import CommandError, FormError
 from handlers.texts import Say, _, n_
-from handlers.times import zone_name
 from storage import contacts, groups, people
-from storage.contacts import ContactRow, MethodRow
+from storage.contacts import ContactRow
 from storage.groups import GroupRow
-
-NONE = frozenset({"none", "无", "-", "remove", "删除"})
-"""Instead of a new value: take the old one away."""
-
-FIELDS: dict[str, Say] = {
-    "name": _("name"),
-    "phone": _("phone"),
-    "email": _("email"),
-    "webhook": _("webhook"),
-    "secret": _("secret"),
-    "language": _("language"),
-    "timezone": _("time zone"),
-    "mention": _("mentions"),
-}
-"""What can be changed, by its key and in words."""
-
-WISHES = ("language", "timezone", "mention")
-"""Fields about the cards that a contact gets."""
-
 
 SEPARATORS = frozenset(',，、;；\n"“”「」')
 
@@ -120,7 +90,7 @@ def add(ctx: Context, request: Request) -> Answers:
     if into and not ctx.admin:
         ctx.need_admin(_("put contacts into groups"))
     for mention in request.mentions:
-        _check_unlinked(ctx, mention)
+        fields.check_unlinked(ctx, mention)
     contact, sentences = rules.create(ctx, name, what, into, own=own)
     for mention in request.mentions:
         if people.by_id(ctx.tx, mention) is None:
@@ -139,12 +109,7 @@ def add(ctx: Context, request: Request) -> Answers:
             Paragraph(_("It has no address yet. Add one:")),
             Examples((examples.edit_contact(contact.name),)),
         )
-    return said(title, *rules.happened(sentences), *hint, buttons=_code_button(sentences))
-
-
-def _code_button(sentences: Sequence[Say]) -> tuple[Button, ...]:
-    """Where codes are on their way: a form to type one into."""
-    return (Button(_("Enter a code"), examples.ENTER_CODE, once=False),) if sentences else ()
+    return said(title, *rules.happened(sentences), *hint, buttons=contact_answers.code_button(sentences))
 
 
 def new_form(ctx: Context, _subject: str) -> Dialog:
@@ -176,13 +141,6 @@ def add_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Answ
     return add(ctx, request)
 
 
-def _check_unlinked(ctx: Context, person_id: str) -> None:
-    person = people.by_id(ctx.tx, person_id)
-    if person and person.contact_id is not None:
-        contact = contacts.by_id(ctx.tx, person.contact_id)
-        raise CommandError(_("{person} is “{name}” already.", person=person_id, name=contact.name if contact else ""))
-
-
 def _named(request: Request, name: str) -> Request:
     return as_request(as_json(request) | {"names": [name]})
 
@@ -197,38 +155,7 @@ def added_with_groups(ctx: Context, body: Mapping[str, Any]) -> Answers:
 
 def show(ctx: Context, request: Request) -> Answers:
     contact = rules.find(ctx, _one_name(request, examples.SHOW_CONTACT))
-    return [Answer(_with_buttons(ctx, contact))]
-
-
-def _with_buttons(ctx: Context, contact: ContactRow) -> Document:
-    """The contact, and what this person may do with it."""
-    document = rules.contact_document(ctx, contact)
-    document = replace(
-        document, blocks=(*document.blocks, Facts((*_wishes(contact), *import_reports.facts(ctx.tx, contact.id))))
-    )
-    if not ctx.admin and ctx.person.contact_id != contact.id:
-        return document
-    states = {method.state for method in contacts.methods(ctx.tx, [contact.id])}
-    buttons = [Button(_("Edit"), examples.open_edit_contact(contact.name), once=False)]
-    if states - {"active"}:
-        buttons.append(Button(_("Send the codes again"), examples.verify(contact.name)))
-    if "active" in states:
-        buttons.append(Button(_("Test"), examples.test(contact.name)))
-    buttons.append(Button(_("Remove"), examples.remove_contact(contact.name), "danger", once=False))
-    return replace(document, buttons=tuple(buttons))
-
-
-def _wishes(contact: ContactRow) -> tuple[tuple[Say, Say], ...]:
-    """What the contact wants its cards to be like, where that is not the usual."""
-    languages: dict[str | None, Say] = {"en": _("English"), "zh": _("Chinese")}
-    mentions: dict[str | None, Say] = {"on": _("in the cards of all alerts"), "off": _("in no card")}
-    pairs: list[tuple[Say, Say]] = []
-    if contact.language:
-        pairs.append((_("Language"), languages.get(contact.language, contact.language)))
-    if contact.timezone:
-        pairs.append((_("Time zone"), contact.timezone))
-    pairs.append((_("Mentioned"), mentions.get(contact.mention, _("in the cards of critical alerts"))))
-    return tuple(pairs)
+    return [Answer(contact_answers.with_buttons(ctx, contact))]
 
 
 def list_(ctx: Context, request: Request) -> Answers:
@@ -259,7 +186,7 @@ def list_(ctx: Context, request: Request) -> Answers:
 
 def _field(request: Request) -> tuple[str, list[str]]:
     """Which field is to be changed, and the values given for it. Raises CommandError."""
-    for field in FIELDS:
+    for field in fields.FIELDS:
         if field in request.keys:
             extra = {"phone": request.phones, "email": request.emails, "webhook": request.urls}.get(field, ())
             value = request.keys[field]
@@ -279,7 +206,7 @@ def edit(ctx: Context, request: Request) -> Answers:
     own = contacts.by_id(ctx.tx, ctx.person.contact_id) if ctx.person.contact_id else None
     if own is not None and not request.rest.strip() and not request.names:
         return dialogs.begin(ctx, EDIT, own.name, examples.edit_contact(own.name))
-    request = _whole_zone(request)
+    request = fields.whole_zone(request)
     contact = rules.find(ctx, _one_name(request, examples.EDIT_CONTACT))
     rules.need_own(ctx, contact, _("change contacts of other people"))
     if not (request.mentions or request.keys or request.phones or request.emails or request.urls):
@@ -301,59 +228,17 @@ def _warned(ctx: Context, before: reach.Before, answers: Answers) -> Answers:
 
 def _edited(ctx: Context, contact: ContactRow, request: Request) -> Answers:
     if request.mentions:
-        return _link(ctx, contact, request.mentions[0])
+        return fields.link(ctx, contact, request.mentions[0])
     field, values = _field(request)
     if not values:
-        raise CommandError(
-            _(
-                "A value for {field} is missing. Example: {example}",
-                field=FIELDS[field],
-                example=examples.edit_contact(contact.name, field),
-            )
-        )
+        raise fields.no_value(field, examples.edit_contact(contact.name, field))
     if field == "name":
-        return _rename(ctx, contact, values[0])
+        return fields.rename(ctx, contact, values[0])
     if field == "secret":
-        return _set_secret(ctx, contact, values[0])
-    if field in WISHES:
-        return _set_wish(ctx, contact, field, values[0], examples.edit_contact(contact.name, field))
-    return _set_address(ctx, contact, field, values, request.keys.get("secret", ""))
-
-
-def _whole_zone(request: Request) -> Request:
-    """The request with all words of a time zone in its value: `timezone new york`, where only one is read as it."""
-    first, last = request.keys.get("timezone", ""), request.names[-1] if request.names else ""
-    whole = f"{first} {last}"
-    if not first or not last or not " ".join(request.rest.split()).endswith(whole):
-        return request
-    return replace(request, names=request.names[:-1], keys={**request.keys, "timezone": whole})
-
-
-def _set_wish(ctx: Context, contact: ContactRow, field: str, value: str, example: Say) -> Answers:
-    wish = None if value.casefold() in NONE else _wish(field, value, example)
-    before = {"language": contact.language, "timezone": contact.timezone, "mention": contact.mention}[field]
-    contacts.prefers(ctx.tx, contact.id, **{field: wish})
-    ctx.log("contact edit", contact.name, {field: before}, {field: wish})
-    changed = contacts.by_id(ctx.tx, contact.id)
-    assert changed is not None  # noqa: S101 (just written)
-    return said(_("The cards of “{name}” are changed.", name=contact.name), Facts(_wishes(changed)))
-
-
-def _wish(field: str, value: str, example: Say) -> str:
-    """What is stored for the value. Raises CommandError."""
-    if field == "timezone":
-        return zone_name(value)
-    found = (LANGUAGES if field == "language" else MENTION).get(value.casefold())
-    if found is None:
-        raise CommandError(
-            _(
-                "“{value}” is not possible for {field}. Example: {example}",
-                value=names.printable(value)[:40],
-                field=FIELDS[field],
-                example=example,
-            )
-        )
-    return found
+        return fields.set_secret(ctx, contact, values[0])
+    if field in fields.WISHES:
+        return fields.set_wish(ctx, contact, field, values[0], examples.edit_contact(contact.name, field))
+    return fields.set_address(ctx, contact, field, values, request.keys.get("secret", ""))
 
 
 def edit_form(ctx: Context, subject: str) -> Dialog:
@@ -377,21 +262,21 @@ def edit_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Ans
     sentences: list[Say] = []
     for field in ("phone", "email", "webhook"):
         if field in changed:
-            answers = _set_address(ctx, contact, field, [after[field] or "none"], after["secret"])
+            answers = fields.set_address(ctx, contact, field, [after[field] or "none"], after["secret"])
             sentences += _sentences(answers)
     if after["secret"] and "webhook" not in changed:
-        sentences += _sentences(_set_secret(ctx, contact, after["secret"]))
+        sentences += _sentences(fields.set_secret(ctx, contact, after["secret"]))
     if "groups" in changed:
-        sentences.append(_set_groups(ctx, contact, names_of(after["groups"])))
+        sentences.append(fields.set_groups(ctx, contact, names_of(after["groups"])))
     if "name" in changed:
-        sentences += _sentences(_rename(ctx, contact, after["name"]))
+        sentences += _sentences(fields.rename(ctx, contact, after["name"]))
     if not sentences:
         return said(_("Nothing is changed."))
     codes = changed & {"phone", "email", "webhook"} if any(after[one] for one in changed) else set()
     answers = said(
         _("“{name}” is changed.", name=after["name"]),
         *rules.happened(sentences),
-        buttons=_code_button(sentences) if codes else (),
+        buttons=contact_answers.code_button(sentences) if codes else (),
     )
     return _warned(ctx, reached, answers)
 
@@ -403,109 +288,6 @@ def _sentences(answers: Answers) -> list[Say]:
         paragraphs = [block.text for block in answer.document.blocks if isinstance(block, Paragraph)]
         told += paragraphs or [answer.document.title]
     return told
-
-
-def _set_groups(ctx: Context, contact: ContactRow, wanted: Sequence[str]) -> Say:
-    ctx.need_admin(_("put contacts into groups"))
-    new = {group.id: group for group in (rules.find_group(ctx, name) for name in wanted)}
-    before = contacts.groups_of(ctx.tx, contact.id)
-    old = {group.id: group for group in (rules.find_group(ctx, name) for name in before)}
-    for group_id in new.keys() - old.keys():
-        groups.add_members(ctx.tx, group_id, [contact.id])
-    for group_id in old.keys() - new.keys():
-        groups.remove_members(ctx.tx, group_id, [contact.id])
-    now = contacts.groups_of(ctx.tx, contact.id)
-    ctx.log("contact edit", contact.name, {"groups": before}, {"groups": now})
-    return _("Contact groups: {groups}", groups=", ".join(now)) if now else _("It is in no contact group now.")
-
-
-def _link(ctx: Context, contact: ContactRow, person_id: str) -> Answers:
-    ctx.need_admin(_("say whose contact it is"))
-    _check_unlinked(ctx, person_id)
-    if people.by_id(ctx.tx, person_id) is None:
-        people.seen(ctx.tx, person_id, "", ctx.now)
-    people.link(ctx.tx, person_id, contact.id)
-    ctx.log("contact edit", contact.name, None, {"person": person_id})
-    return said(_("“{name}” is the contact of {person} now.", name=contact.name, person=person_id))
-
-
-def _rename(ctx: Context, contact: ContactRow, to: str) -> Answers:
-    name = names.checked(to)
-    rules.check_free(ctx, name, but=contact.id)
-    contacts.rename(ctx.tx, contact.id, name, names.key(name))
-    ctx.log("contact edit", name, {"name": contact.name}, {"name": name})
-    return said(_("“{old}” is called “{new}” now.", old=contact.name, new=name))
-
-
-def _of_field(ctx: Context, contact: ContactRow, field: str) -> list[MethodRow]:
-    channels = contact_form.CHANNELS[field]
-    return [method for method in contacts.methods(ctx.tx, [contact.id]) if method.channel in channels]
-
-
-def _set_secret(ctx: Context, contact: ContactRow, secret: str) -> Answers:
-    rules.check_secret(secret)
-    signed = [m for m in _of_field(ctx, contact, "webhook") if m.channel in ("dingtalk", "lark")]
-    if len(signed) != 1:
-        raise CommandError(
-            _(
-                "“{name}” has {n} DingTalk or Lark robots; to set a secret, say which webhook: {example}",
-                name=contact.name,
-                n=len(signed),
-                example=examples.set_secret(contact.name),
-            )
-        )
-    secret = "" if secret in NONE else secret
-    contacts.change_method(ctx.tx, signed[0].id, secret=secret, state="pending", verified_at=None)
-    ctx.log("contact edit", contact.name, None, {"secret of": signed[0].masked})
-    return said(
-        _("The secret of {address} is changed.", address=signed[0].masked),
-        Paragraph(rules.send_code(ctx, contact, rules.refreshed(ctx, signed[0]))),
-    )
-
-
-def _set_address(ctx: Context, contact: ContactRow, field: str, values: list[str], secret: str) -> Answers:
-    have = _of_field(ctx, contact, field)
-    if values[0].casefold() in NONE:
-        for method in have:
-            _remove_method(ctx, contact, method)
-        return said(
-            n_(
-                "{n} address of “{name}” is removed.",
-                "{n} addresses of “{name}” are removed.",
-                len(have),
-                name=contact.name,
-            ),
-            *((undo.HINT,) if have else ()),
-        )
-    fresh = [rules.checked(ctx, field, value) for value in values]
-    rules.check_secret(secret)
-    old: list[MethodRow]
-    if len(fresh) == 2:  # the old one and the new one
-        old = [method for method in have if method.address == fresh[0].value]
-        if not old:
-            raise CommandError(_("“{name}” has no {address}.", name=contact.name, address=fresh[0].masked))
-    elif len(fresh) == 1 and len(have) <= 1:
-        old = [method for method in have if method.address != fresh[0].value]
-    elif len(fresh) == 1 and any(method.address == fresh[0].value for method in have):
-        old = []
-    else:
-        raise CommandError(
-            _(
-                "“{name}” has {n} of these; say the old one and the new one: {example}",
-                name=contact.name,
-                n=len(have),
-                example=examples.replace_address(contact.name, field),
-            )
-        )
-    for method in old:
-        _remove_method(ctx, contact, method)
-    sentence = rules.add_address(ctx, contact, fresh[-1], secret)
-    return said(_("“{name}” is changed.", name=contact.name), Paragraph(sentence))
-
-
-def _remove_method(ctx: Context, contact: ContactRow, method: MethodRow) -> None:
-    contacts.remove_method(ctx.tx, method.id)
-    ctx.log("contact edit", contact.name, {"removed": method.masked}, None)
 
 
 def remove(ctx: Context, request: Request) -> Answers:
@@ -536,81 +318,6 @@ def removed(ctx: Context, body: Mapping[str, Any]) -> Answers:
     contacts.remove(ctx.tx, contact.id)
     ctx.log("contact remove", contact.name, {"addresses": masked, "groups": in_groups}, None)
     return said(_("Contact “{name}” is removed.", name=contact.name), undo.HINT)
-
-
-def _platform_name(ctx: Context) -> str:
-    """The name the platform gives, "" when it is none that a contact can have."""
-    try:
-        return names.checked(ctx.person.name)
-    except CommandError:
-        return ""
-
-
-def me(ctx: Context, request: Request) -> Answers:
-    request = _whole_zone(request)
-    own = contacts.by_id(ctx.tx, ctx.person.contact_id) if ctx.person.contact_id else None
-    if own is not None:
-        undo.touch(ctx, "contact", own.id)
-    what = rules.given(ctx, request)
-    wanted = request.keys.get("name", "").strip()
-    if request.names and (ctx.person.contact_id is not None or not what.addresses):
-        raise CommandError(
-            _(
-                "“{text}” is no address. Your own contact: {example}; another name for it: {rename}",
-                text=names.printable(" ".join(request.names)),
-                example=examples.ME,
-                rename=examples.me_named("Zhang Wei"),
-            )
-        )
-    wanted = wanted or (request.names[0] if request.names else "")
-    wish = next((field for field in WISHES if field in request.keys), None)
-    if own is not None and wish is not None:
-        if not request.keys[wish]:
-            raise CommandError(
-                _(
-                    "A value for {field} is missing. Example: {example}",
-                    field=FIELDS[wish],
-                    example=examples.me_field(wish),
-                )
-            )
-        return _set_wish(ctx, own, wish, request.keys[wish], examples.me_field(wish))
-    if own is None:
-        if not what.addresses and not wanted:
-            return said(
-                _("You have no contact yet."),
-                Paragraph(_("Say how you can be reached:")),
-                Examples((examples.ME, examples.ME_EMAIL)),
-                buttons=() if ctx.admin else (Button(_("Fill in a form"), examples.OPEN_ADD_CONTACT, once=False),),
-            )
-        name = wanted or _platform_name(ctx)
-        if not name:
-            ctx.ask("name", {"command": "me", "body": {"request": as_json(request)}}, lasting=QUESTION_LIFE)
-            return said(_("What is your full name?"))
-        if contacts.by_key(ctx.tx, names.key(name)):
-            raise CommandError(
-                _(
-                    "There is already a contact “{name}”. If that is you, ask an admin for: {link}. Otherwise: {other}",
-                    name=name,
-                    link=examples.link_contact(name, ctx.person.id),
-                    other=examples.me_named(f"{name} 2"),
-                )
-            )
-        contact, sentences = rules.create(ctx, name, what, own=True)
-        title = _("You are contact “{name}” now.", name=contact.name)
-        return said(title, *rules.happened(sentences), buttons=_code_button(sentences))
-    if not what.addresses:
-        if wanted and names.key(wanted) != names.key(own.name):
-            return _rename(ctx, own, wanted)
-        return [Answer(_with_buttons(ctx, own))]
-    sentences = [rules.add_address(ctx, own, address, what.secret) for address in what.addresses]
-    if len(sentences) == 1:
-        return said(sentences[0], buttons=_code_button(sentences))
-    return said(own.name, *rules.happened(sentences), buttons=_code_button(sentences))
-
-
-def me_named(ctx: Context, body: Mapping[str, Any]) -> Answers:
-    request = as_request(body["request"])
-    return me(ctx, as_request(as_json(request) | {"keys": {**request.keys, "name": body["name"]}}))
 
 
 ADD = Ask(new_form, contact_form.check, add_from_form)
@@ -648,7 +355,7 @@ COMMANDS = (
         ("contact list [text]", "联系人列表 [文字]"),
     ),
     Command(
-        Form("contact edit", zh=("修改联系人",), keys=(*FIELDS,)),
+        Form("contact edit", zh=("修改联系人",), keys=(*fields.FIELDS,)),
         edit,
         "contacts",
         _("change an address, which is verified again, or name, secret, language, timezone, mention"),
@@ -662,13 +369,5 @@ COMMANDS = (
         _("remove a contact (asks first)"),
         ("contact remove <name>", "删除联系人 <名>"),
         confirmed=removed,
-    ),
-    Command(
-        Form("me", zh=("我",), keys=("phone", "email", "webhook", "secret", "name", *WISHES)),
-        me,
-        "contacts",
-        _("my own contact; add or change my address, or language, timezone, mention"),
-        ("me [phone or email or webhook]", "我 [电话或邮箱或机器人地址]"),
-        confirmed=me_named,
     ),
 )

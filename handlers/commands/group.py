@@ -8,12 +8,12 @@ from typing import Any
 
 from handlers import contacts as rules
 from handlers import dialogs, examples, names, reach, undo
-from handlers.commands.contact_form import choices, listed
+from handlers.commands import group_form
 from handlers.commands.contract import PAGE, Answers, Ask, Command, confirm_first, paged, said
 from handlers.commands.request import Form, Request
 from handlers.commands.words import names_of
 from handlers.context import Context
-from handlers.document import Block, Button, Dialog, Examples, Facts, Field, Paragraph, Table
+from handlers.document import Block, Button, Dialog, Examples, Facts, Paragraph, Table
 from handlers.errors import CommandError, FormError
 from handlers.texts import Say, _, n_
 from storage import contacts, groups
@@ -21,7 +21,6 @@ from storage.contacts import ContactRow
 from storage.groups import GroupRow
 
 ADMIN = _("change contact groups")
-NOTE_MAX_CHARS = 500
 
 
 def _name(request: Request, example: Say) -> str:
@@ -78,19 +77,6 @@ def _offer(ctx: Context, group: GroupRow, unknown: list[str], title: Say) -> Ans
     )
 
 
-def _check_free(ctx: Context, name: str, *, but: int | None = None) -> None:
-    """Raises CommandError when another group has the name."""
-    taken = groups.by_key(ctx.tx, names.key(name))
-    if taken is not None and taken.id != but:
-        raise CommandError(
-            _(
-                "There is already a group “{name}”. To see it: {example}",
-                name=taken.name,
-                example=examples.show_group(taken.name),
-            )
-        )
-
-
 def create(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
     if not request.rest.strip() and not request.names:
@@ -105,9 +91,9 @@ def create(ctx: Context, request: Request) -> Answers:
             )
         )
     name = names.checked(_name(request, example))
-    _check_free(ctx, name)
+    group_form.check_free(ctx, name)
     known, unknown = _sorted_out(ctx, names_of(request.keys.get("members", "")))
-    note = _checked_note(request.keys.get("note", ""))
+    note = group_form.checked_note(request.keys.get("note", ""))
     group_id = groups.add(ctx.tx, name, names.key(name), note, ctx.now)
     undo.made(ctx, "group", group_id)
     groups.add_members(ctx.tx, group_id, [contact.id for contact in known])
@@ -127,14 +113,6 @@ def create(ctx: Context, request: Request) -> Answers:
         Paragraph(_("Add members:")),
         Examples((examples.add_members(name),)),
     )
-
-
-def _checked_note(note: str) -> str:
-    if len(note) > NOTE_MAX_CHARS:
-        raise CommandError(
-            _("The note is too long: {length} characters, {most} are possible.", length=len(note), most=NOTE_MAX_CHARS)
-        )
-    return names.printable(note.strip())
 
 
 def show(ctx: Context, request: Request) -> Answers:
@@ -161,65 +139,14 @@ def show(ctx: Context, request: Request) -> Answers:
     return said(title, *blocks, buttons=(edit, *test, remove))
 
 
-# ---- forms
-
-
-def _fields(ctx: Context, group: GroupRow | None) -> tuple[Field, ...]:
-    inside = [member.name for member in groups.members(ctx.tx, group.id)] if group else []
-    known = contacts.names(ctx.tx)
-    options = choices(known)
-    fields = (
-        Field(
-            "name",
-            _("Name of the group"),
-            _("What is the group called?"),
-            required=True,
-            value=group.name if group else "",
-            max_chars=names.LONGEST,
-        ),
-        Field(
-            "note",
-            _("Note"),
-            _("A note, such as who is on call and when?"),
-            "long",
-            value=group.note if group else "",
-            max_chars=NOTE_MAX_CHARS,
-        ),
-        Field(
-            "members",
-            _("Members"),
-            _("Which contacts are its members? Several names with commas between them."),
-            "choices" if options else "text",
-            value=listed(inside),
-            options=options,
-            hint="" if options else _("Names with commas between them."),
-            max_chars=2000,
-        ),
-    )
-    return fields if known else fields[:-1]
-
-
 def new_form(ctx: Context, _subject: str) -> Dialog:
     ctx.need_admin(ADMIN)
-    return Dialog(_("Create a group"), "group create", _fields(ctx, None), _("Create"))
+    return group_form.new(ctx)
 
 
 def edit_form(ctx: Context, subject: str) -> Dialog:
     ctx.need_admin(ADMIN)
-    group = rules.find_group(ctx, subject)
-    return Dialog(_("Edit the group"), "group edit", _fields(ctx, group), _("Save"), group.name)
-
-
-def check(ctx: Context, subject: str, field: str, value: str) -> None:
-    """Raises CommandError when the value cannot stand in that field of the group called `subject` ("": a new one)."""
-    if field == "name":
-        group = groups.by_key(ctx.tx, names.key(subject)) if subject else None
-        _check_free(ctx, names.checked(value), but=group.id if group else None)
-    elif field == "note":
-        _checked_note(value)
-    else:
-        for name in names_of(value):
-            rules.find(ctx, name)
+    return group_form.edit(ctx, rules.find_group(ctx, subject))
 
 
 def create_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Answers:
@@ -243,7 +170,7 @@ def edit_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Ans
     if errors:
         raise FormError(errors)
     group = rules.find_group(ctx, subject)
-    name, note = names.checked(values.get("name", "")), _checked_note(values.get("note", ""))
+    name, note = names.checked(values.get("name", "")), group_form.checked_note(values.get("note", ""))
     undo.touch(ctx, "group", group.id)
     reached = reach.of_groups(ctx.tx, [group.id])
     before = {member.id: member.name for member in groups.members(ctx.tx, group.id)}
@@ -357,7 +284,7 @@ def rename(ctx: Context, request: Request) -> Answers:
     if not request.keys.get("to", "").strip():
         raise CommandError(_("The new name is missing. Example: {example}", example=example))
     name = names.checked(request.keys["to"])
-    _check_free(ctx, name, but=group.id)
+    group_form.check_free(ctx, name, but=group.id)
     undo.touch(ctx, "group", group.id)
     groups.change(ctx.tx, group.id, name=name, name_key=names.key(name))
     ctx.log("group rename", name, {"name": group.name}, {"name": name})
@@ -378,7 +305,7 @@ def _noted(ctx: Context, request: Request) -> tuple[GroupRow, str]:
 def note(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
     group, text = _noted(ctx, request)
-    text = _checked_note(text)
+    text = group_form.checked_note(text)
     undo.touch(ctx, "group", group.id)
     groups.change(ctx.tx, group.id, note=text)
     ctx.log("group note", group.name, {"note": group.note}, {"note": text})
@@ -435,8 +362,8 @@ def deleted(ctx: Context, body: Mapping[str, Any]) -> Answers:
     )
 
 
-CREATE = Ask(new_form, check, create_from_form)
-EDIT = Ask(edit_form, check, edit_from_form)
+CREATE = Ask(new_form, group_form.check, create_from_form)
+EDIT = Ask(edit_form, group_form.check, edit_from_form)
 
 COMMANDS = (
     Command(

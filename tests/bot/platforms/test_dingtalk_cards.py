@@ -21,9 +21,9 @@ from bot.platforms.dingtalk import credentials
 from bot.platforms.dingtalk_app import Cards, DingTalkCredentials, card_secret
 from bot.platforms.dingtalk_cards import VALUE_MAX_BYTES, decode, pressed, track_of, variables
 from bot.settings import Settings
-from handlers.desk import Outcome
 from handlers.document import Button, Document, Facts, Link, Paragraph
 from handlers.errors import DeliveryError, PayloadError
+from handlers.exchange import Outcome
 from tests.bot.platforms.conftest import Answer, Vendor
 
 NOW = datetime(2026, 3, 28, 1, 0, tzinfo=UTC)

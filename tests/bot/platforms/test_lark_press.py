@@ -16,9 +16,9 @@ from bot.http import encoded
 from bot.platforms.contract import Incoming, Press
 from bot.platforms.lark_press import decode, is_press, response
 from bot.sandbox.lark_press import response_of
-from handlers.desk import Outcome
 from handlers.document import Button, Dialog, Document, Paragraph
 from handlers.errors import PayloadError
+from handlers.exchange import Outcome
 from tests.bot.platforms.test_lark import KNOWN
 
 PRESSED_AT = datetime(2023, 11, 14, 22, 13, 25, tzinfo=UTC)

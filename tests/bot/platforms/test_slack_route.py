@@ -18,7 +18,7 @@ from bot.platforms.slack_routing import SlackRouting, is_ssl_check
 from bot.sandbox.slack_app import Workspace, signature
 from bot.web.slack import blueprint
 from handlers.buttons import ForgedButton
-from handlers.desk import Outcome
+from handlers.exchange import Outcome
 from tests.bot.platforms.conftest import Vendor
 
 NOW = datetime(2026, 3, 28, 1, 0, tzinfo=UTC)

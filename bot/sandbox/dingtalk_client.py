@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from bot.sandbox.client import Client
 from bot.sandbox.dingtalk import robot_sign
 from bot.sandbox.dingtalk_cards import CARD_DEADLINE_S, Card, change_card, controls
 from bot.sandbox.dingtalk_messages import Bad, message_texts
@@ -42,7 +43,7 @@ class Posted:
         return str(self.body.get("msgId", ""))
 
 
-class DingTalkClient:
+class DingTalkClient(Client):
     """Types on behalf of people and passes it on to the bot, as DingTalk does.
 
     service_url  where our service listens; callbacks go to `<service_url>/dingtalk/messages`
@@ -50,6 +51,8 @@ class DingTalkClient:
     push         passes the body through the Stream gateway instead of HTTP, returning whether a client took it
     push_card    passes the callback of a card on in the same way, and gives what the client answered, None for nothing
     """
+
+    platform = "dingtalk"
 
     def __init__(
         self,
@@ -61,18 +64,10 @@ class DingTalkClient:
         push_card: Callable[[dict[str, Any]], Any] | None = None,
         timeout_s: float = 10.0,
     ) -> None:
-        self.world = world
-        self.service_url = service_url.rstrip("/")
+        super().__init__(world, service_url, timeout_s)
         self.app = app
         self.push = push
         self.push_card = push_card
-        self.timeout_s = timeout_s
-        self._http = requests.Session()
-        self._http.trust_env = False
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._http.close()
 
     def type(
         self,
@@ -104,9 +99,7 @@ class DingTalkClient:
         skew_ms      the signature's time, off by so much
         sign, secret a forged signature; a wrong secret to sign with
         """
-        person = self.world.person("dingtalk", person_id)
-        if person is None:
-            raise LookupError(f"nobody called {person_id!r} on dingtalk")
+        person = self._person(person_id)
         place = self._place(person, group)
         self.world.happen("typed", "dingtalk", place if isinstance(place, str) else place.id, text, person=person_id)
         if isinstance(place, Group) and (not mention or not place.bot):

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import requests
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from bot.sandbox.client import Client
 from bot.sandbox.lark_app import bot_open_id
 from bot.sandbox.lark_press import CALLBACK_S, CHANGEABLE_S, calling_back, filled_in_of, response_of
 from bot.sandbox.world import App, Event, Group, Person, World
@@ -76,13 +76,15 @@ class LarkPosted:
 Shape = Literal["text", "post", "post with language", "image"]
 
 
-class LarkClient:
+class LarkClient(Client):
     """Types and presses on behalf of people and passes it on to the app, as Lark does. `Person.corp` is the tenant key.
 
     service_url         where our service listens; callbacks go to `<service_url>/lark/events`
     encrypt_key         "": bodies are sent plain and unsigned
     verification_token  stands in every body
     """
+
+    platform = "lark"
 
     def __init__(
         self,
@@ -94,18 +96,10 @@ class LarkClient:
         verification_token: str = "",
         timeout_s: float = 10.0,
     ) -> None:
-        self.world = world
-        self.service_url = service_url.rstrip("/")
+        super().__init__(world, service_url, timeout_s)
         self.app = app
         self.encrypt_key = encrypt_key
         self.verification_token = verification_token
-        self.timeout_s = timeout_s
-        self._http = requests.Session()
-        self._http.trust_env = False
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._http.close()
 
     def type(
         self,
@@ -129,9 +123,7 @@ class LarkClient:
         open_id         False: the platform does not say who it is
         forgery         as for `post`
         """
-        person = self.world.person("lark", person_id)
-        if person is None:
-            raise LookupError(f"nobody called {person_id!r} on lark")
+        person = self._person(person_id)
         place = self._place(person, group)
         chat = place.id if isinstance(place, Group) else place
         self.world.happen("typed", "lark", chat, text, person=person_id)
@@ -157,9 +149,7 @@ class LarkClient:
         What comes back is shown: a new card as "update"; a toast as a "form" to this person with the body
         {"toast": {type, content}}; an answer that is not one, or late, as "refused".
         """
-        person = self.world.person("lark", person_id)
-        if person is None:
-            raise LookupError(f"nobody called {person_id!r} on lark")
+        person = self._person(person_id)
         group = self.world.group("lark", event.place)
         if person_id not in group.members if group else event.place != person.chat:
             raise LookupError(f"{person_id!r} does not see {event.place!r}")

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-import requests
-
+from bot.sandbox.client import Client
 from bot.sandbox.slack_api import SlackApp, Workspace
 from bot.sandbox.slack_press import button_with, controls, errors_in, filled_in, is_form_with
 from bot.sandbox.world import Event, Group, Person
@@ -50,12 +49,14 @@ class Posted:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
 
 
-class SlackClient:
+class SlackClient(Client):
     """Types and presses on behalf of people and passes it on to the app, as Slack does.
 
     service_url  where our service listens; callbacks go to `<service_url>/slack/events`
     push         passes a payload through Socket Mode instead of HTTP (kind, payload), returning the acknowledgement
     """
+
+    platform = "slack"
 
     def __init__(
         self,
@@ -66,18 +67,10 @@ class SlackClient:
         push: Callable[[str, dict[str, Any]], dict[str, Any] | None] | None = None,
         timeout_s: float = 10.0,
     ) -> None:
+        super().__init__(stand_in.world, service_url, timeout_s)
         self.stand_in = stand_in
-        self.world = stand_in.world
-        self.service_url = service_url.rstrip("/")
         self.workspace = workspace
         self.push = push
-        self.timeout_s = timeout_s
-        self._http = requests.Session()
-        self._http.trust_env = False
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._http.close()
 
     def type(
         self,
@@ -401,12 +394,6 @@ class SlackClient:
     def answers(self, conversation: str, after: int = 0) -> list[Event]:
         """What the bot said in that channel or chat since event number `after`."""
         return [event for event in self.world.said(conversation) if event.seq > after]
-
-    def _person(self, person_id: str) -> Person:
-        person = self.world.person("slack", person_id)
-        if person is None:
-            raise LookupError(f"nobody called {person_id!r} on slack")
-        return person
 
     def _group(self, group_id: str) -> Group:
         group = self.world.group("slack", group_id)

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from xml.sax.saxutils import escape
 
-import requests
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
+from bot.sandbox.client import Client
 from bot.sandbox.wecom import Bad
 from bot.sandbox.wecom_app import ROBOT_MAX_BYTES, new_code, robot_chat
 from bot.sandbox.wecom_cards import check_card, controls
@@ -178,7 +178,7 @@ def _show_change(world: World, task_id: str, answer: Mapping[str, Any], place: s
         world.happen("update", "wecom", place, body, person=one, ref=task_id)
 
 
-class WeComClient:
+class WeComClient(Client):
     """Types and presses on behalf of people and passes it on, as WeCom does: encrypted and signed. What the robot answers
     in the response is shown; an answer that WeCom would not take is "refused".
 
@@ -186,6 +186,8 @@ class WeComClient:
     app, bot     what the two callback addresses are configured with
     robot_name   how people mention the robot
     """
+
+    platform = "wecom"
 
     def __init__(
         self,
@@ -199,19 +201,11 @@ class WeComClient:
         robot_name: str = "值班机器人",
         timeout_s: float = 10.0,
     ) -> None:
-        self.world = world
-        self.service_url = service_url.rstrip("/")
+        super().__init__(world, service_url, timeout_s)
         self.corp = corp
         self.agent_id = agent_id
         self.keys: dict[Way, Keys] = {"app": app, "bot": bot}
         self.robot_name = robot_name
-        self.timeout_s = timeout_s
-        self._http = requests.Session()
-        self._http.trust_env = False
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._http.close()
 
     def type(
         self,
@@ -232,9 +226,7 @@ class WeComClient:
         response_url  False: the callback has no address for the answer
         how           as in `post`
         """
-        person = self.world.person("wecom", person_id)
-        if person is None:
-            raise LookupError(f"nobody called {person_id!r} on wecom")
+        person = self._person(person_id)
         number = message_id or self.world.new_id("7" if via == "app" else "CAIQ")
         if via == "app":
             self.world.happen("typed", "wecom", person.chat, text, person=person_id)
@@ -251,9 +243,7 @@ class WeComClient:
 
         LookupError when the message has no such button, or the person does not see it. WeCom has no forms.
         """
-        person = self.world.person("wecom", person_id)
-        if person is None:
-            raise LookupError(f"nobody called {person_id!r} on wecom")
+        person = self._person(person_id)
         if values:
             raise LookupError("a card on wecom has no fields")
         if all(control["token"] != token for control in controls(event.body)):

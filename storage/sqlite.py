@@ -206,7 +206,7 @@ class Wal:
     def _opened(self, path: str) -> int:
         """The log stays open: the kernel tells of a write that failed only those who had the file open then."""
         if self._log is not None and self._of != self._writer.connected:
-            self.close()  # with the last connection SQLite removes it, and the next one makes another
+            self._shut()  # with the last connection SQLite removes it, and the next one makes another
         if self._log is None:
             self._log, self._of = os.open(path, os.O_RDONLY), self._writer.connected
         if not os.path.samestat(Path(path).stat(), os.fstat(self._log)):
@@ -228,6 +228,10 @@ class Wal:
         self._broken = False
 
     def close(self) -> None:
+        with self._syncing:  # else somebody might sync what has the descriptor's number next
+            self._shut()
+
+    def _shut(self) -> None:
         if self._log is not None:
             os.close(self._log)
             self._log = None

@@ -182,6 +182,7 @@ class Wal:
         self._log: int | None = None
         self._of = 0
         self._broken = False
+        self._failures = 0
 
     def grown(self) -> None:
         """A transaction was committed; called by whoever still has the writer."""
@@ -189,11 +190,13 @@ class Wal:
 
     def sync(self) -> None:
         """Returns when everything is on the disk that was committed before. Raises OSError."""
-        wanted = self._commits
+        wanted, failures = self._commits, self._failures
         with self._syncing:
             if self._on_disk >= wanted or not self._writer.log:
                 return
-            if self._broken:
+            if self._broken or self._reconnected():
+                if self._failures != failures:  # else each who waits would try, one after the other
+                    raise OSError(errno.EIO, "the log could not be written anew while this one waited")
                 self._mend()
             reached = self._commits  # what is committed from now on may come after the sync
             try:
@@ -205,26 +208,37 @@ class Wal:
 
     def _opened(self, path: str) -> int:
         """The log stays open: the kernel tells of a write that failed only those who had the file open then."""
-        if self._log is not None and self._of != self._writer.connected:
+        if self._reconnected():
             self._shut()  # with the last connection SQLite removes it, and the next one makes another
         if self._log is None:
-            self._log, self._of = os.open(path, os.O_RDONLY), self._writer.connected
+            self._of = self._writer.connected
+            self._log = os.open(path, os.O_RDONLY)
         if not os.path.samestat(Path(path).stat(), os.fstat(self._log)):
             raise OSError(errno.ESTALE, "the log was taken away")
         return self._log
 
+    def _reconnected(self) -> bool:
+        """Whether the log that is open here may be another one than the writer's."""
+        return self._log is not None and self._of != self._writer.connected
+
     def _mend(self) -> None:
         """After a sync that failed the next one says nothing of what was lost: the kernel calls it written.
 
-        All that is in the log, as SQLite still sees it, is written into the file instead, and synced there.
+        All that is in the log, as SQLite still sees it, is written into the file instead, and synced there. So it is when
+        the log has to be opened anew, and nobody would hear of what has failed before.
         """
-        with self._turn():
-            try:
+        self._broken = True
+        try:
+            with self._turn():
                 [(busy, *_pages)] = self._writer.told("PRAGMA wal_checkpoint(TRUNCATE)")
-            except DBAPIError as error:
-                raise OSError(errno.EIO, "the log could not be written anew") from error
-        if busy:
-            raise OSError(errno.EBUSY, "the log could not be written anew yet")
+            if busy:
+                raise OSError(errno.EBUSY, "the log could not be written anew yet")
+        except DBAPIError as error:
+            self._failures += 1
+            raise OSError(errno.EIO, "the log could not be written anew") from error
+        except BaseException:
+            self._failures += 1
+            raise
         self._broken = False
 
     def close(self) -> None:

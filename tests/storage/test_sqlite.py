@@ -135,6 +135,47 @@ def test_when_the_log_cannot_be_written_anew_either_nothing_is_confirmed(
     note(database, "d")
 
 
+def test_who_waits_while_the_log_cannot_be_written_anew_does_not_try_it_too(
+    database: Database, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A try may take seconds, and would be in the way of everybody who writes."""
+    disk.broken = True
+    with pytest.raises(NotConfirmed):
+        note(database, "a")
+    disk.broken = False
+    tries = threading.Semaphore(0)
+    may_fail = threading.Event()
+
+    def broken(statement: str) -> list[Any]:
+        tries.release()
+        assert may_fail.wait(PATIENCE_S)
+        raise OperationalError(statement, None, Exception("disk I/O error"))
+
+    log = database._wal
+    with monkeypatch.context() as patched, ThreadPoolExecutor(5) as pool:
+        patched.setattr(database._writer, "told", broken)
+        ends = [pool.submit(log.sync)]
+        assert tries.acquire(timeout=PATIENCE_S)
+        before = threading.Semaphore(0)
+
+        class Lock:
+            def __enter__(self) -> None:
+                before.release()
+                real.acquire()
+
+            def __exit__(self, *_error: object) -> None:
+                real.release()
+
+        real = log._syncing
+        patched.setattr(log, "_syncing", Lock())
+        ends += [pool.submit(log.sync) for _ in range(4)]
+        assert all(before.acquire(timeout=PATIENCE_S) for _ in range(4))
+        may_fail.set()
+        assert all(isinstance(one.exception(PATIENCE_S), OSError) for one in ends)
+    assert not tries.acquire(blocking=False)
+    note(database, "b")
+
+
 def test_the_log_stays_open_and_nothing_is_confirmed_when_it_is_taken_away(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

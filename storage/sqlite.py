@@ -182,7 +182,7 @@ class Wal:
         self._log: int | None = None
         self._of = 0
         self._broken = False
-        self._failures = 0
+        self._failures = 0  # to mend it
 
     def grown(self) -> None:
         """A transaction was committed; called by whoever still has the writer."""
@@ -197,7 +197,11 @@ class Wal:
             if self._broken or self._reconnected():
                 if self._failures != failures:  # else each who waits would try, one after the other
                     raise OSError(errno.EIO, "the log could not be written anew while this one waited")
-                self._mend()
+                try:
+                    self._mend()
+                except BaseException:
+                    self._failures += 1
+                    raise
             reached = self._commits  # what is committed from now on may come after the sync
             try:
                 _SYNC(self._opened(self._writer.log))
@@ -228,17 +232,13 @@ class Wal:
         the log has to be opened anew, and nobody would hear of what has failed before.
         """
         self._broken = True
-        try:
-            with self._turn():
+        with self._turn():
+            try:
                 [(busy, *_pages)] = self._writer.told("PRAGMA wal_checkpoint(TRUNCATE)")
-            if busy:
-                raise OSError(errno.EBUSY, "the log could not be written anew yet")
-        except DBAPIError as error:
-            self._failures += 1
-            raise OSError(errno.EIO, "the log could not be written anew") from error
-        except BaseException:
-            self._failures += 1
-            raise
+            except DBAPIError as error:
+                raise OSError(errno.EIO, "the log could not be written anew") from error
+        if busy:
+            raise OSError(errno.EBUSY, "the log could not be written anew yet")
         self._broken = False
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -81,11 +81,9 @@ class Tx:
     """One transaction: every query takes it. `vault` seals what must not be readable in the file."""
 
     conn: Connection
+    driver: Any  # the driver's own connection
     vault: Vault
-
-    @property
-    def sqlite(self) -> bool:
-        return self.conn.dialect.name == "sqlite"
+    sqlite: bool
 
 
 WRITER = ("cache_size=-32000", "wal_autocheckpoint=8000")
@@ -144,11 +142,14 @@ class Database:
         if self.sqlite:
             if self.url.database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-            self._writer = Connections(url, begin="BEGIN IMMEDIATE", most=1, settings=WRITER)
-            self._reader = Connections(url, begin="BEGIN", most=READERS)
+            self._writer = Connections(url, self._tx, begin="BEGIN IMMEDIATE", most=1, settings=WRITER)
+            self._reader = Connections(url, self._tx, begin="BEGIN", most=READERS)
             self._wal = Wal(self._writer, self._turns.turn)
         else:
             self._server = _postgresql_engine(self.url)
+
+    def _tx(self, conn: Connection, driver: Any) -> Tx:
+        return Tx(conn, driver, self.vault, self.sqlite)
 
     @contextmanager
     def write(
@@ -167,12 +168,12 @@ class Database:
         try:
             if self.sqlite:
                 with self._turns.turn():
-                    with self._writer.transaction() as conn:
-                        yield Tx(conn, self.vault)
+                    with self._writer.transaction() as tx:
+                        yield tx
                     self._wal.grown()
             else:
-                with self._on_server(AS_HINT if hint else "" if lasting else NOT_LASTING) as conn:
-                    yield Tx(conn, self.vault)
+                with self._on_server(AS_HINT if hint else "" if lasting else NOT_LASTING) as tx:
+                    yield tx
         finally:
             self._guard.writing = False
         if seen is not None:
@@ -181,14 +182,14 @@ class Database:
             self.make_lasting()
 
     @contextmanager
-    def _on_server(self, first: str) -> Iterator[Connection]:
+    def _on_server(self, first: str) -> Iterator[Tx]:
         """A transaction on PostgreSQL that begins with this statement."""
         with self._server.connect() as conn:
             conn.info.pop(UNCONFIRMED, None)  # of a commit that was not made here
             with conn.begin():
                 if first:
                     conn.exec_driver_sql(first)
-                yield conn
+                yield self._tx(conn, conn.connection.driver_connection)
             if conn.info.pop(UNCONFIRMED, False):
                 raise NotConfirmed("the synchronous standby did not confirm it")
 
@@ -218,10 +219,13 @@ class Database:
         if getattr(self._guard, "writing", False):
             raise RuntimeError("a write transaction is already open in this thread")
 
+    def read(self) -> AbstractContextManager[Tx]:
+        return self._reader.transaction() if self.sqlite else self._read_on_server()
+
     @contextmanager
-    def read(self) -> Iterator[Tx]:
-        with self._reader.transaction() if self.sqlite else self._server.begin() as conn:
-            yield Tx(conn, self.vault)
+    def _read_on_server(self) -> Iterator[Tx]:
+        with self._server.begin() as conn:
+            yield self._tx(conn, conn.connection.driver_connection)
 
     @contextmanager
     def look(self) -> Iterator[Tx]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from sqlalchemy import Dialect, Executable
@@ -31,31 +32,32 @@ class _Value:
     """One parameter of the SQL: where its value comes from, and what makes the driver's value of it."""
 
     name: str  # as it is in the SQL
-    given: str | None  # as it is given; None: always the same value
+    given: str  # as it is given
     place: int | None  # in a list of values
     processor: Processor
-    fixed: Any
 
 
 class _Form:
     """The statement for lists of certain lengths, as one kind of database takes it."""
 
-    def __init__(self, sql: str, values: Sequence[_Value], *, positional: bool) -> None:
+    def __init__(self, sql: str, values: Sequence[_Value], fixed: Mapping[str, Any], *, positional: bool) -> None:
+        """`fixed`: those that are the same each time."""
         self.sql = sql
-        self._values = values
-        self._positional = positional
+        self._values = [(one.given, one.place, one.processor) for one in values]
+        self._names = None if positional else [one.name for one in values]
+        self._fixed = fixed
+        self._has_lists = any(one.place is not None for one in values)
 
     def all_filled(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         """The parameters of each row. What is the very same object as in the row before is not converted again."""
-        if any(one.place is not None for one in self._values) or not self._positional:
+        if self._has_lists or self._names is not None:
             return [self.filled(row) for row in rows]
-        columns = [self._column(one, rows) for one in self._values]
+        columns = [self._column(name, processor, rows) for name, _place, processor in self._values]
         return list(zip(*columns, strict=True))
 
-    def _column(self, one: _Value, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        name, processor = one.given, one.processor
-        if name is None:
-            return [one.fixed] * len(rows)
+    def _column(self, name: str, processor: Processor, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        if name in self._fixed:
+            return [self._fixed[name]] * len(rows)
         if processor is None:
             return [row[name] for row in rows]
         column, last, made = [], _NOTHING, None
@@ -68,18 +70,14 @@ class _Form:
 
     def filled(self, given: Mapping[str, Any]) -> Any:
         """The parameters for the driver."""
-        filled = []
-        for one in self._values:
-            if one.given is None:
-                filled.append(one.fixed)
-                continue
-            value = given[one.given]
-            if one.place is not None:
-                value = value[one.place]
-            filled.append(one.processor(value) if one.processor else value)
-        if self._positional:
-            return filled
-        return {one.name: value for one, value in zip(self._values, filled, strict=True)}
+        if self._fixed:
+            given = {**given, **self._fixed}
+        if self._has_lists:
+            flat = [(given[name] if place is None else given[name][place], make) for name, place, make in self._values]
+            filled = [make(value) if make else value for value, make in flat]
+        else:
+            filled = [make(given[name]) if make else given[name] for name, _place, make in self._values]
+        return filled if self._names is None else dict(zip(self._names, filled, strict=True))
 
 
 def _row_class(names: tuple[str, ...]) -> Any:
@@ -94,19 +92,22 @@ class _Compiled:
         compiled = cast("SQLCompiler", statement.compile(dialect=dialect, column_keys=keys))  # type: ignore[attr-defined]
         self._compiled = compiled
         self._names = {name: bind for bind, name in compiled.bind_names.items()}
-        self.lists = [name for name, bind in self._names.items() if bind.expanding and bind.required]
+        self._lists = [name for name, bind in self._names.items() if bind.expanding and bind.required]
         self._forms: dict[tuple[int, ...], _Form] = {}
         self._defaults: dict[str, Any] = {}
         for column in compiled.insert_prefetch:
             default: Any = column.default
             self._defaults[str(column.key)] = default.arg
         result = compiled._result_columns
-        self._row: Any = _row_class(tuple(entry.keyname for entry in result))
+        self._named = partial(tuple.__new__, _row_class(tuple(entry.keyname for entry in result)))
         found = [entry.type._cached_result_processor(dialect, None) for entry in result]
         self._processors = [(place, one) for place, one in enumerate(found) if one is not None]
 
-    def form(self, given: Mapping[str, Any]) -> _Form:
-        key = tuple(len(given[name]) for name in self.lists)
+    def form(self, given: dict[str, Any]) -> _Form:
+        """For these values, whose lists are padded."""
+        for name in self._lists:
+            given[name] = _padded(given[name])
+        key = tuple([len(given[name]) for name in self._lists])
         form = self._forms.get(key)
         if form is None:
             form = self._made(given)
@@ -122,25 +123,30 @@ class _Compiled:
         whole = {
             part: (name, place) for name, parts in state.parameter_expansion.items() for place, part in enumerate(parts)
         }
-        values = []
+        values: list[_Value] = []
+        fixed: dict[str, Any] = {}
         for name in state.positiontup if state.positiontup is not None else state.parameters:
             origin, place = whole.get(name, (name, None))
             processor = processors.get(name)
             if origin in self._names and self._names[origin].required and origin not in self._defaults:
-                values.append(_Value(name, origin, place, processor, None))
+                values.append(_Value(name, origin, place, processor))
             else:
                 value = state.parameters[name]
-                values.append(_Value(name, None, None, None, processor(value) if processor else value))
-        return _Form(state.statement, values, positional=state.positiontup is not None)
+                fixed[name] = processor(value) if processor else value
+                values.append(_Value(name, name, None, None))
+        return _Form(state.statement, values, fixed, positional=state.positiontup is not None)
 
-    def read(self, raw: Sequence[Any]) -> Any:
-        """A row with names."""
-        if self._processors:
-            values = list(raw)
+    def rows(self, raw: Sequence[Sequence[Any]]) -> list[Any]:
+        """Rows with names."""
+        if not self._processors:
+            return list(map(self._named, raw))
+        rows = []
+        for one in raw:
+            values = list(one)
             for place, processor in self._processors:
                 values[place] = processor(values[place])
-            raw = values
-        return self._row._make(raw)
+            rows.append(self._named(values))
+        return rows
 
 
 def _padded(values: Sequence[Any]) -> Sequence[Any]:
@@ -164,12 +170,17 @@ class Prepared:
         """`columns`: of an INSERT without values, those that each row has. `build` is called when it is needed first."""
         self._build = build
         self._columns = columns
-        self._compiled: dict[str, _Compiled] = {}
+        self._compiled: dict[bool, _Compiled] = {}
 
     def all(self, tx: Tx, **values: Any) -> list[Any]:
         """The rows, each a named tuple."""
-        compiled, rows = self._executed(tx, values, lambda cursor: cursor.fetchall())
-        return [compiled.read(row) for row in rows]
+        compiled = self._of(tx)
+        form = compiled.form(values)
+        try:
+            raw = tx.driver.execute(form.sql, form.filled(values)).fetchall()
+        except Exception as error:
+            raise translated(tx.conn, form.sql, error) from error
+        return compiled.rows(raw) if raw else []
 
     def first(self, tx: Tx, **values: Any) -> Any | None:
         """The first row; None when there is none."""
@@ -183,36 +194,26 @@ class Prepared:
 
     def run(self, tx: Tx, **values: Any) -> int:
         """How many rows were written."""
-        return int(self._executed(tx, values, lambda cursor: cursor.rowcount)[1])
+        form = self._of(tx).form(values)
+        try:
+            return int(tx.driver.execute(form.sql, form.filled(values)).rowcount)
+        except Exception as error:
+            raise translated(tx.conn, form.sql, error) from error
 
     def run_each(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
         """The statement once for each of these; how many rows were written."""
         if len(rows) == 1:
             return self.run(tx, **rows[0])
-        form = self._of(tx).form(rows[0])
-        driver: Any = tx.conn.connection.driver_connection
+        form = self._of(tx).form(dict(rows[0]))
         try:
-            cursor = driver.cursor()
+            cursor = tx.driver.cursor()
             cursor.executemany(form.sql, form.all_filled(rows))
         except Exception as error:
             raise translated(tx.conn, form.sql, error) from error
         return int(cursor.rowcount)
 
-    def _executed(self, tx: Tx, values: dict[str, Any], take: Callable[[Any], Any]) -> tuple[_Compiled, Any]:
-        """`take` takes from the cursor what is wanted: reading may fail as well."""
-        compiled = self._of(tx)
-        for name in compiled.lists:
-            values[name] = _padded(values[name])
-        form = compiled.form(values)
-        driver: Any = tx.conn.connection.driver_connection
-        try:
-            return compiled, take(driver.execute(form.sql, form.filled(values)))
-        except Exception as error:
-            raise translated(tx.conn, form.sql, error) from error
-
     def _of(self, tx: Tx) -> _Compiled:
-        dialect = tx.conn.dialect
-        compiled = self._compiled.get(dialect.name)
+        compiled = self._compiled.get(tx.sqlite)
         if compiled is None:
-            compiled = self._compiled[dialect.name] = _Compiled(self._build(), dialect, self._columns)
+            compiled = self._compiled[tx.sqlite] = _Compiled(self._build(), tx.conn.dialect, self._columns)
         return compiled

@@ -7,7 +7,7 @@ from dataclasses import fields
 from functools import cache, lru_cache
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Row, Table
+from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -20,12 +20,13 @@ T = TypeVar("T")
 def record(kind: type[T], row: Any, **opened: Any) -> T:
     """The dataclass with the columns of the row that it has fields for; `opened` replaces sealed ones."""
     made: Any = kind
-    if isinstance(row, Row):
-        values = row._mapping
-        return cast("T", made(**{name: opened.get(name, values.get(name)) for name in _fields(made)}))
-    if opened:
-        row = row._replace(**opened)
-    return cast("T", made(*[None if place is None else row[place] for place in _places(made, row.__class__)]))
+    if not isinstance(row, tuple):  # SQLAlchemy's, and not a prepared statement's
+        named = row._mapping
+        return cast("T", made(**{name: opened.get(name, named.get(name)) for name in _fields(made)}))
+    values = [None if place is None else row[place] for place in _places(made, row.__class__)]
+    for name, value in opened.items():
+        values[_fields(made).index(name)] = value
+    return cast("T", made(*values))
 
 
 @cache

@@ -7,11 +7,13 @@ import fcntl
 import json
 import logging
 import os
+import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +23,8 @@ from storage.driver import translated
 from storage.turns import TurnTimeout
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 5000
 
@@ -34,18 +38,29 @@ _SYNC = getattr(os, "fdatasync", os.fsync)
 """Not every system has the one that leaves out the times of the file."""
 
 
-class Connections:
+class Connections(Generic[T]):
     """Connections to one file, each for one transaction at a time. The one used last, with the most in memory, is next.
 
     Its driver is told to begin and to commit; SQLAlchemy hears of a transaction only when it is asked something itself.
     To check a connection out, begin and check it in again takes SQLAlchemy longer than most transactions here take.
     """
 
-    def __init__(self, url: str, *, begin: str, most: int, settings: Sequence[str] = ()) -> None:
-        """`begin`: the statement that begins a transaction; `settings`: further pragmas."""
+    def __init__(
+        self, url: str, made: Callable[[Connection, Any], T], *, begin: str, most: int, settings: Sequence[str] = ()
+    ) -> None:
+        """
+        made      what a transaction is to those who use it, from SQLAlchemy's and the driver's connection
+        begin     the statement that begins one
+        settings  further pragmas
+        """
+        self.made = made
         self._engine = _engine(url, settings)
         self._begin = begin
-        self._free = threading.Semaphore(most)
+        self._free: queue.SimpleQueue[None] = (
+            queue.SimpleQueue()
+        )  # a token for each; a semaphore costs ten times as much
+        for _each in range(most):
+            self._free.put(None)
         self._idle: list[Connection] = []
         event.listen(self._engine, "connect", self._connected)
         self.log = ""
@@ -53,41 +68,41 @@ class Connections:
         self.connected = 0
         """How often somebody was."""
 
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> AbstractContextManager[T]:
         """Commits when its block ends well. Raises TurnTimeout when no connection gets free."""
-        with self._one() as (conn, driver):
-            try:
-                _told(conn, driver, self._begin)
-                yield conn
-                if conn.in_transaction() and driver.in_transaction:
-                    conn.commit()
-                else:  # an error where SQLite has ended the transaction by itself, as when the disk is full
-                    _told(conn, driver, "COMMIT")
-            except BaseException:
-                self._roll_back(conn, driver)
-                raise
-            self._idle.append(conn)
+        return _Transaction(self)
 
     def told(self, statement: str) -> list[Any]:
         """The rows that it answers, outside of a transaction."""
-        with self._one() as (conn, driver):
-            try:
-                return list(_told(conn, driver, statement))
-            finally:
-                self._idle.append(conn)
-
-    @contextmanager
-    def _one(self) -> Iterator[tuple[Connection, Any]]:
-        if not self._free.acquire(timeout=PATIENCE_S):
-            raise TurnTimeout
+        conn, driver = self._checked_out()
         try:
-            conn = self._idle.pop() if self._idle else self._engine.connect()
-            yield conn, conn.connection.driver_connection
+            return list(_told(conn, driver, statement))
         finally:
-            self._free.release()
+            self._checked_in(conn)
 
-    def _roll_back(self, conn: Connection, driver: Any) -> None:
+    def begun(self) -> tuple[Connection, Any]:
+        """A connection and its driver's, for as long as it is not ended."""
+        conn, driver = self._checked_out()
+        try:
+            _told(conn, driver, self._begin)
+        except BaseException:
+            self.rolled_back(conn, driver)
+            raise
+        return conn, driver
+
+    def committed(self, conn: Connection, driver: Any) -> None:
+        """Ends a transaction well, or not at all."""
+        try:
+            if conn.in_transaction() and driver.in_transaction:
+                conn.commit()
+            else:  # an error where SQLite has ended the transaction by itself, as when the disk is full
+                _told(conn, driver, "COMMIT")
+        except BaseException:
+            self.rolled_back(conn, driver)
+            raise
+        self._checked_in(conn)
+
+    def rolled_back(self, conn: Connection, driver: Any) -> None:
         """Also after a commit that failed. A connection that cannot even do that is given up."""
         try:
             conn.rollback()
@@ -97,8 +112,25 @@ class Connections:
             log.exception("a connection to the database is given up")
             conn.invalidate()
             conn.close()
+            self._free.put(None)
         else:
-            self._idle.append(conn)
+            self._checked_in(conn)
+
+    def _checked_out(self) -> tuple[Connection, Any]:
+        try:
+            self._free.get(timeout=PATIENCE_S)
+        except queue.Empty:
+            raise TurnTimeout from None
+        try:
+            conn = self._idle.pop() if self._idle else self._engine.connect()
+        except BaseException:
+            self._free.put(None)
+            raise
+        return conn, conn.connection.driver_connection
+
+    def _checked_in(self, conn: Connection) -> None:
+        self._idle.append(conn)
+        self._free.put(None)
 
     def _connected(self, connection: Any, _record: object) -> None:
         """What is under the URL may be a link: the log is beside the file itself."""
@@ -111,6 +143,27 @@ class Connections:
         while self._idle:
             self._idle.pop().close()
         self._engine.dispose()
+
+
+class _Transaction(AbstractContextManager[T]):
+    """A class: as a generator it would cost as much as a statement."""
+
+    __slots__ = ("_conn", "_connections", "_driver")
+
+    def __init__(self, connections: Connections[T]) -> None:
+        self._connections = connections
+
+    def __enter__(self) -> T:
+        self._conn, self._driver = self._connections.begun()
+        return self._connections.made(self._conn, self._driver)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._connections.committed(self._conn, self._driver)
+        else:
+            self._connections.rolled_back(self._conn, self._driver)
 
 
 def _told(conn: Connection, driver: Any, statement: str) -> Any:
@@ -126,6 +179,7 @@ def _engine(url: str, settings: Sequence[str]) -> Engine:
         poolclass=NullPool,
         hide_parameters=True,  # an error is logged, and values may be people's
         json_serializer=_as_json,
+        json_deserializer=_from_json,
         connect_args={"check_same_thread": False, "cached_statements": CACHED_STATEMENTS},
     )
 
@@ -147,6 +201,11 @@ def _as_json(value: Any) -> str:
     if not value and isinstance(value, dict | list):
         return "[]" if isinstance(value, list) else "{}"
     return json.dumps(value)
+
+
+def _from_json(text: str) -> Any:
+    """And a decoder as well."""
+    return [] if text == "[]" else {} if text == "{}" else json.loads(text)
 
 
 @contextmanager
@@ -172,7 +231,7 @@ class Wal:
     the file, and the file before it begins the log anew (https://www.sqlite.org/wal.html).
     """
 
-    def __init__(self, writer: Connections, turn: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, writer: Connections[Any], turn: Callable[[], AbstractContextManager[None]]) -> None:
         """`turn`: around what needs the writer."""
         self._writer = writer
         self._turn = turn

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
@@ -28,19 +29,12 @@ class Turns:
         self._line: deque[threading.Lock] = deque()
         self._taken = False
 
-    @contextmanager
-    def turn(self, *, needed: bool = True) -> Iterator[None]:
+    def turn(self, *, needed: bool = True) -> AbstractContextManager[None]:
         """Raises TurnTimeout; where the turn is not needed it is only waited for, and then one goes on without it."""
-        taken = self._take()
-        if needed and not taken:
-            raise TurnTimeout
-        try:
-            yield
-        finally:
-            if taken:
-                self._give()
+        return _Turn(self, needed)
 
-    def _take(self) -> bool:
+    def take(self) -> bool:
+        """Whether it became ours; then it has to be given."""
         with self._guard:
             if not self._taken:
                 self._taken = True
@@ -55,12 +49,31 @@ class Turns:
             return False
         return True  # it became ours in this very moment
 
-    def _give(self) -> None:
+    def give(self) -> None:
         with self._guard:
             if self._line:
                 self._line.popleft().release()
             else:
                 self._taken = False
+
+
+class _Turn(AbstractContextManager[None]):
+    __slots__ = ("_needed", "_taken", "_turns")
+
+    def __init__(self, turns: Turns, needed: bool) -> None:
+        self._turns = turns
+        self._needed = needed
+
+    def __enter__(self) -> None:
+        self._taken = self._turns.take()
+        if self._needed and not self._taken:
+            raise TurnTimeout
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._taken:
+            self._turns.give()
 
 
 class _Wish(Generic[Tx]):

@@ -46,7 +46,7 @@ def test_what_one_person_writes_is_handled_in_order_also_by_two_processes(postgr
         # A write within a write is refused in one thread; what is at work here stands for another process.
         found = []
         for _ in range(4):
-            other = Tx(others.enter_context(db._server.begin()), db.vault)
+            other = others.enter_context(db.read())
             found.append(taken(other))
         assert found == ["2", "3", "4", None], "those who have no name wait for nobody"
     with db.write() as tx:

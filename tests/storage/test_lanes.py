@@ -172,7 +172,7 @@ def test_a_wake_up_during_the_release_itself_is_not_lost(
     watcher = Database(seed.url_of(database), seed.KEY)
 
     with database.write() as releasing:
-        driver: Any = releasing.conn.connection.driver_connection
+        driver: Any = releasing.driver
         execute = driver.execute
 
         def just_before_it_becomes_idle(statement: str, values: Any) -> Any:
@@ -636,7 +636,7 @@ def steps_of_a_visit(database: Database, held: LaneRow) -> int:
     """How many thousand steps of SQLite's machine it takes to look at what waits in the lane, and to give it back."""
     steps: list[int] = []
     with database.write() as tx:
-        driver: Any = tx.conn.connection.driver_connection
+        driver: Any = tx.driver
         driver.set_progress_handler(lambda: steps.append(1), 1000)
         (row,) = deliveries.ready(tx, held.key, NOW, 1)
         crowds.around(tx, row, NOW, 10)

@@ -166,7 +166,7 @@ def test_an_error_while_rows_are_read_is_sqlalchemys_too(database: Database) -> 
     filled(database, *[f"lane-{number}" for number in range(500)])
     calls = iter(range(5))
     with database.read() as tx:
-        driver: Any = tx.conn.connection.driver_connection
+        driver: Any = tx.driver
         driver.set_progress_handler(lambda: next(calls, None) is None, 100)
         with pytest.raises(OperationalError):
             OTHERS.all(tx, keys=[])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from storage.database import Database, NotConfirmed, Tx, is_unavailable
@@ -33,14 +34,14 @@ def note(database: Database, name: str, *, lasting: bool = True, seen: Callable[
         tx.conn.execute(setting.insert().values(name=name, value="1"))
 
 
-def driver(tx: Tx) -> Any:
-    return tx.conn.connection.driver_connection
+def plain(conn: Connection, _driver: Any) -> Connection:
+    return conn
 
 
 def told(tx: Tx, *statements: str) -> None:
     """Tells the driver itself, as prepared statements do."""
     for statement in statements:
-        driver(tx).execute(statement)
+        tx.driver.execute(statement)
 
 
 def insert(tx: Tx, name: str, *, then: str) -> None:
@@ -200,7 +201,7 @@ def test_after_a_new_connection_the_log_is_another_one(tmp_path: Path, monkeypat
     synced: list[int] = []
     monkeypatch.setattr("storage.sqlite._SYNC", lambda file: synced.append(os.fstat(file).st_ino))
     path = tmp_path / "x.db"
-    writer = Connections(f"sqlite:///{path}", begin="BEGIN IMMEDIATE", most=1)
+    writer = Connections(f"sqlite:///{path}", plain, begin="BEGIN IMMEDIATE", most=1)
     log = Wal(writer, nullcontext)
     for number in range(2):
         with writer.transaction() as conn:
@@ -258,7 +259,7 @@ def test_what_is_seen_is_committed_and_not_yet_on_the_disk(database: Database, d
 
 
 def test_where_there_can_be_no_log_sqlite_syncs_by_itself() -> None:
-    connections = Connections("sqlite://", begin="BEGIN", most=1)
+    connections = Connections("sqlite://", plain, begin="BEGIN", most=1)
     with connections.transaction() as conn:
         assert conn.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     log = Wal(connections, nullcontext)
@@ -291,14 +292,14 @@ def test_a_transaction_that_sqlite_ended_by_itself_is_an_error_and_not_a_commit(
 
 def test_a_connection_that_is_of_no_use_is_replaced(database: Database) -> None:
     with pytest.raises(Exception, match="closed"), database.write() as tx:
-        driver(tx).close()
+        tx.driver.close()
     note(database, "a")
     assert "a" in names(database)
 
 
 def test_who_finds_no_free_connection_waits_and_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("storage.sqlite.PATIENCE_S", 0.01)
-    connections = Connections(f"sqlite:///{tmp_path / 'x.db'}", begin="BEGIN", most=1)
+    connections = Connections(f"sqlite:///{tmp_path / 'x.db'}", plain, begin="BEGIN", most=1)
     with connections.transaction(), pytest.raises(TurnTimeout), connections.transaction():
         pass
     with connections.transaction() as conn:

@@ -63,6 +63,15 @@ ROOMY = ("email", "arms")
 
 
 @dataclass(frozen=True, slots=True)
+class Composed:
+    """A message and where it goes. `broken`: templates that could not be filled in, and why."""
+
+    message: Message
+    target: Target
+    broken: tuple[tuple[TemplateRow, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Sender:
     """Knows every way out. `credentials` are what each platform needs to speak; those that are not set up are absent.
 
@@ -167,11 +176,14 @@ class Sender:
             document = tighter
         return document
 
-    def send(self, row: DeliveryRow, now: datetime) -> str:
-        """The platform's reference of what it took. Raises DeliveryError."""
+    def send(self, row: DeliveryRow, now: datetime, composed: Composed | None = None) -> str:
+        """The platform's reference of what it took. Raises DeliveryError.
+
+        composed  what `composed` has made of the row a moment ago
+        """
         if row.kind == "import" and self.cloud is not None:
             return imports.carry_out(row, self.cloud, self.database, self.rules, now)
-        return self._say(row, now) if row.channel == CHAT else self._deliver(row, now)
+        return self._say(row, now) if row.channel == CHAT else self._deliver(row, now, composed)
 
     def _say(self, row: DeliveryRow, now: datetime) -> str:
         payload = row.payload or {}
@@ -200,7 +212,7 @@ class Sender:
         speaker = Speaker(self.outside.http, now, key_of(row), self.credentials[name])
         return platform.say(from_json(payload["document"]), language, place, speaker).reference
 
-    def _deliver(self, row: DeliveryRow, now: datetime) -> str:
+    def _deliver(self, row: DeliveryRow, now: datetime, composed: Composed | None) -> str:
         channel = self.channels[row.channel]
         missing = channel.missing(self.outside)
         if missing:
@@ -213,18 +225,25 @@ class Sender:
                 ),
                 permanent=True,
             )
+        if composed is None:
+            with self.database.look() as tx:
+                composed = self.composed(tx, row, now)
+        self._note(composed.broken, now)
+        return channel.send(composed.message, composed.target, self.outside).reference
+
+    def goes_to_an_address(self, row: DeliveryRow) -> bool:
+        return row.channel != CHAT and row.kind != "import"
+
+    def composed(self, tx: Tx, row: DeliveryRow, now: datetime) -> Composed:
+        """What is to be sent, and where to; of all that goes to an address. Raises DeliveryError."""
+        method = contacts.method_by_id(tx, row.method_id) if row.method_id is not None else None
+        if method is None:
+            raise DeliveryError("gone", _("The address was removed meanwhile."), permanent=True)
+        if method.state == "disabled" and row.kind != "code":
+            raise DeliveryError("disabled", _("The address is disabled; it has to be verified again."), permanent=True)
         broken: list[tuple[TemplateRow, str]] = []
-        with self.database.look() as tx:
-            method = contacts.method_by_id(tx, row.method_id) if row.method_id is not None else None
-            if method is None:
-                raise DeliveryError("gone", _("The address was removed meanwhile."), permanent=True)
-            if method.state == "disabled" and row.kind != "code":
-                raise DeliveryError(
-                    "disabled", _("The address is disabled; it has to be verified again."), permanent=True
-                )
-            message = self._message(tx, row, method, now, broken)
-        self._note(broken, now)
-        return channel.send(message, Target(method.address, method.secret), self.outside).reference
+        message = self._message(tx, row, method, now, broken)
+        return Composed(message, Target(method.address, method.secret), tuple(broken))
 
     def _note(self, broken: Sequence[tuple[TemplateRow, str]], now: datetime) -> None:
         """Tells the log, and who looks at a template, why the standard card went out instead; once for each reason."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot.delivery.compose import Sender
+from bot.delivery.compose import Composed, Sender
 from bot.metrics import Metrics
 from handlers import digests, meters, outbox, outcomes, retries
 from handlers.budgets import Throttle, kept, next_slot, past
@@ -92,7 +93,7 @@ class Visit:
         self._budgets: tuple[Throttle, ...] = ()
         self._chosen: tuple[Waiting, bool] | None = None
         self._released = False
-        self._begun: tuple[DeliveryRow, datetime] | None = None
+        self._begun: tuple[DeliveryRow, datetime, Composed | None] | None = None
         self.sent_now = 0
 
     @property
@@ -104,12 +105,18 @@ class Visit:
         """Whether a message is reserved and still to be sent."""
         return self._begun is not None
 
-    def begin(self, tx: Tx) -> None:
-        """Reserves the first message already in the transaction in which the lane is claimed, where it can go at once."""
+    def begin(self, tx: Tx, *, compose: bool = False) -> None:
+        """Reserves the first message already in the transaction in which the lane is claimed, where it can go at once.
+
+        compose  and composes it too, if it can be
+        """
         now = self._clock()  # nobody else has the writer, so that no send is noted after it was read
         act = self._planned(tx, now)
         if isinstance(act, _Start) and self._reserve(tx, act):
-            self._begun = act.row, now
+            self._begun = act.row, now, None
+            if compose and self._sender.goes_to_an_address(act.row):
+                with suppress(DeliveryError):  # it is met again, and then seen to
+                    self._begun = act.row, now, self._sender.composed(tx, act.row, now)
 
     def step(self) -> bool:
         """Sends the lane's next message; False when it has to wait or there is none."""
@@ -256,12 +263,12 @@ class Visit:
                 lambda tx: deliveries.settle(tx, row.id, say=to_json(why), begun_at=row.begun_at), lasting=False
             )
 
-    def _send(self, row: DeliveryRow, now: datetime) -> bool:
+    def _send(self, row: DeliveryRow, now: datetime, composed: Composed | None = None) -> bool:
         started = time.monotonic()
         error: DeliveryError | None = None
         receipt = ""
         try:
-            receipt = self._sender.send(row, now)
+            receipt = self._sender.send(row, now, composed)
         except DeliveryError as failure:
             error = failure
         except Exception:

@@ -364,9 +364,9 @@ class Early:
     def claim(self, tx: Tx, keys: Collection[str]) -> frozenset[str]:
         """Those of the lanes that are taken care of; the others have to be woken."""
         self._visits = self._worker.hold_early(tx, keys)
-        for visit in self._visits:
+        for place, visit in enumerate(self._visits):
             try:
-                visit.begin(tx)
+                visit.begin(tx, compose=not place)  # the others are no later for being composed by their senders
             except Exception as error:
                 if is_unavailable(error):
                     raise

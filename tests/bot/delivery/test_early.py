@@ -6,18 +6,19 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
+from bot.delivery.compose import Composed, Sender
 from bot.delivery.visit import Visit
 from bot.delivery.worker import MOST_CLAIMED
 from handlers import outbox
 from handlers.budgets import Throttle
-from storage import deliveries, lanes
+from storage import contacts, deliveries, lanes
 from storage.database import Database, Tx
 from storage.deliveries import DeliveryRow
 from storage.schema import delivery, lane
@@ -158,6 +159,56 @@ def test_a_message_that_cannot_even_be_planned_is_left_to_its_sender(
     assert early(shop, lambda tx: card(tx, one, "x"))
     shop.until(lambda: len(shop.post.tries) == 1)
     shop.rest()
+
+
+def test_the_first_message_is_composed_with_what_is_being_written_and_the_others_when_they_are_sent(
+    make: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make(Throttle(5, 60))
+    one, other = idle(shop, "a", "b")
+    composed: list[tuple[str, int]] = []
+    real = Sender.composed
+
+    def noted(self: Sender, tx: Tx, row: DeliveryRow, now: datetime) -> Composed:
+        composed.append((threading.current_thread().name.partition("-")[0], row.id))
+        return real(self, tx, row, now)
+
+    monkeypatch.setattr(Sender, "composed", noted)
+    made: list[int] = []
+    early(shop, lambda tx: made.extend((card(tx, one, "a1"), card(tx, other, "b1"), card(tx, one, "a2"))))
+    shop.until(lambda: len(shop.post.tries) == 3)
+    shop.rest()
+    assert composed[0] == ("MainThread", made[0])
+    assert sorted(composed[1:]) == [("sender", made[1]), ("sender", made[2])]
+    assert shop.post.titles(address("a")) == ["a1", "a2"]
+
+
+@pytest.mark.parametrize("fault", [None, ValueError("a fault of ours")])
+def test_a_message_that_cannot_be_composed_is_left_to_its_sender(
+    make: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch, fault: Exception | None
+) -> None:
+    shop = make(Throttle(5, 60))
+    [one] = idle(shop, "a")
+    real = Sender.composed
+    errors = [fault] if fault else []
+
+    def broken(self: Sender, tx: Tx, row: DeliveryRow, now: datetime) -> Composed:
+        if errors:
+            raise errors.pop()
+        return real(self, tx, row, now)
+
+    monkeypatch.setattr(Sender, "composed", broken)
+    made: list[int] = []
+
+    def write(tx: Tx) -> None:
+        if fault is None:
+            contacts.change_method(tx, one, state="disabled")
+        made.append(card(tx, one, "x"))
+
+    assert early(shop, write)
+    shop.until(lambda: shop.row(made[0]).state != "ready")
+    row = shop.row(made[0])
+    assert (row.state, row.reason) == (("sent", "") if fault else ("dead", "disabled"))
 
 
 def test_when_the_database_fails_who_writes_hears_it(

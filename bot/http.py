@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import json as jsonlib
 import logging
+import re
 import socket
 import ssl
 import time
@@ -19,7 +20,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -48,6 +49,12 @@ CONNECT_TIMEOUT_S = 5.0
 POOLED = 32
 JSON_TYPE = "application/json; charset=utf-8"
 USER_AGENT = "Callboard"
+
+_PLAIN = re.compile(r"[!-\[\]-~]*", re.ASCII)
+"""No blanks, no control characters, no backslash."""
+
+_ENCODER = jsonlib.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_ONCE = urllib3.Retry(False, redirect=False)
 
 Resolve = Callable[..., list[tuple[Any, ...]]]
 
@@ -250,10 +257,11 @@ def _origin(url: str) -> Origin:
     return _split(url)[0]
 
 
+@lru_cache(1000)
 def _split(url: str) -> tuple[Origin, str]:
     """Origin and request target; raises `Unreachable` for what is not a plain http(s) address."""
     try:
-        if not url.isascii() or any(ch <= " " or ch == "\x7f" or ch == "\\" for ch in url):
+        if not _PLAIN.fullmatch(url):
             raise ValueError
         parts = urlsplit(url)
         origin = origin_of(parts)
@@ -277,7 +285,7 @@ def _body(json: Any, form: Mapping[str, str] | None, data: bytes | str | None) -
 
 def encoded(json: Any) -> bytes:
     """JSON as it goes over the wire: UTF-8 itself, not `\\uXXXX`, which doubles the size of Chinese."""
-    return jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+    return _ENCODER.encode(json).encode("utf-8")
 
 
 def public(address: str) -> bool:
@@ -338,6 +346,11 @@ def _pools(resolve: Resolve | None) -> urllib3.PoolManager:
     return pools
 
 
+@cache
+def _timeout(seconds: float) -> urllib3.Timeout:
+    return urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, seconds), read=seconds)
+
+
 def _exchange(
     pools: urllib3.PoolManager,
     method: str,
@@ -356,9 +369,9 @@ def _exchange(
             target,
             body=body,
             headers=headers,
-            retries=False,
+            retries=_ONCE,
             redirect=False,
-            timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, timeout_s), read=timeout_s),
+            timeout=_timeout(timeout_s),
             preload_content=False,
         )
         try:

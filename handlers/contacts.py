@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from handlers import addresses, examples, names, people_names, undo, verification
 from handlers.addresses import WEBHOOKS, Address, channel_name
+from handlers.audit_log import Key
 from handlers.context import Context
 from handlers.document import Block, Document, Facts, Items, Paragraph
 from handlers.errors import CommandError, VerificationError
@@ -122,8 +123,11 @@ def create(
         ctx.person = replace(ctx.person, contact_id=contact_id)
     for group in into:
         groups.add_members(ctx.tx, group.id, [contact_id])
-    made = {"addresses": [one.masked for one in what.addresses], "groups": [group.name for group in into]}
-    ctx.log("contact add", name, None, made | ({"person": ctx.person.id} if own else {}))
+    made: dict[Key, Any] = {
+        "addresses": [one.masked for one in what.addresses],
+        "groups": [group.name for group in into],
+    }
+    ctx.log("contact add", name, None, {**made, "person": ctx.person.id} if own else made)
     return contact, [add_address(ctx, contact, one, what.secret, logged=False) for one in what.addresses]
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal
 
+from handlers import audit_log
+from handlers.audit_log import Action, Key
 from handlers.budgets import Throttle
 from handlers.document import Document
 from handlers.errors import CommandError
 from handlers.texts import Language, Say, _
 from handlers.times import zone_of
-from storage import audit, people
+from storage import people
 from storage.database import Tx
 from storage.people import ConversationRow, PersonRow
 from storage.undo import Rows
@@ -153,13 +155,13 @@ class Context:
 
     def log(
         self,
-        action: str,
+        action: Action,
         subject: str,
-        before: dict[str, Any] | None = None,
-        after: dict[str, Any] | None = None,
+        before: Mapping[Key, Any] | None = None,
+        after: Mapping[Key, Any] | None = None,
     ) -> None:
         """Writes the audit log. Values must be masked already."""
-        audit.write(self.tx, self.now, self.person.id, self.place.id, action, subject, before, after)
+        audit_log.write(self.tx, self.now, self.person.id, self.place.id, action, subject, before, after)
         self.did.append((action, subject))
 
     def ask(self, slot: str, body: dict[str, Any], *, lasting: timedelta) -> None:

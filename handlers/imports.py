@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from handlers import addresses, names, webhooks
+from handlers import addresses, audit_log, names, webhooks
 from handlers.addresses import WEBHOOKS, Address, channel_name
+from handlers.audit_log import Key
 from handlers.contacts import MOST_METHODS, joined
 from handlers.context import Rules
 from handlers.errors import CommandError
 from handlers.import_wishes import Wish
-from handlers.texts import Say, Text, _, render
-from storage import audit, contacts, groups, imports
+from handlers.texts import Say, Text, _, to_json
+from storage import contacts, groups, imports
 from storage.database import Tx
 from storage.imports import ImportedRow, KnownMethod
 
@@ -133,12 +134,12 @@ class _Told:
     """What happened to one contact or group: for the answer, and masked for the audit log."""
 
     changes: list[Say] = field(default_factory=list)
-    logged: list[str] = field(default_factory=list)
+    logged: list[Say] = field(default_factory=list)
     skipped: list[Say] = field(default_factory=list)
 
     def change(self, say: Say, logged: Say | None = None) -> None:
         self.changes.append(say)
-        self.logged.append(render(say if logged is None else logged, "en"))
+        self.logged.append(say if logged is None else logged)
 
 
 class _Merge:
@@ -427,10 +428,10 @@ class _Merge:
             self.lines.append(Line(name, "unchanged"))
         self.lines += [Line(name, "skipped", why) for why in told.skipped]
 
-    def _log(self, subject: str, did: list[str]) -> None:
+    def _log(self, subject: str, did: list[Say]) -> None:
         wish = self._wish
-        after = {"from": wish.source, "did": did}
-        audit.write(self._tx, self._now, wish.person, wish.conversation, "sync", subject, None, after)
+        after: dict[Key, Any] = {"from": wish.source, "did": [to_json(one) for one in did]}
+        audit_log.write(self._tx, self._now, wish.person, wish.conversation, "sync", subject, None, after)
 
 
 def joined_masked(methods: Iterable[KnownMethod]) -> str:

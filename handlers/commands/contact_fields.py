@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal, get_args
 
 from handlers import contacts as rules
 from handlers import examples, names, undo
@@ -34,7 +35,8 @@ FIELDS: dict[str, Say] = {
 }
 """What can be changed, by its key and in words."""
 
-WISHES = ("language", "timezone", "mention")
+Wish = Literal["language", "timezone", "mention"]
+WISHES: tuple[Wish, ...] = get_args(Wish)
 """Fields about the cards that a contact gets."""
 
 
@@ -52,7 +54,7 @@ def no_value(field: str, example: Say) -> CommandError:
     return CommandError(_("A value for {field} is missing. Example: {example}", field=FIELDS[field], example=example))
 
 
-def set_wish(ctx: Context, contact: ContactRow, field: str, value: str, example: Say) -> Answers:
+def set_wish(ctx: Context, contact: ContactRow, field: Wish, value: str, example: Say) -> Answers:
     """Changes what the contact wants its cards to be like. Raises CommandError, which names the example."""
     wish = None if value.casefold() in NONE else _wish(field, value, example)
     before = {"language": contact.language, "timezone": contact.timezone, "mention": contact.mention}[field]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from handlers import reach
+from handlers import audit_log, reach
 from handlers.commands.contract import Answers, Command, confirm_first, said
 from handlers.commands.request import Form, Request
 from handlers.context import Context
 from handlers.document import Block, Facts, Items, Paragraph
 from handlers.errors import CommandError
 from handlers.texts import Say, _
-from storage import audit, contacts, forget
+from storage import contacts, forget
 
 
 def ask(ctx: Context, request: Request) -> Answers:  # noqa: ARG001 (the shape of every command)
@@ -63,7 +63,7 @@ def forgotten(ctx: Context, body: Mapping[str, Any]) -> Answers:  # noqa: ARG001
     gone = forget.forget(ctx.tx, ids, ctx.person.contact_id, ctx.now)
     ctx.touched.clear()
     ctx.gone = True
-    audit.write(ctx.tx, ctx.now, gone.alias, "", "forget me", gone.alias, None, {"addresses": gone.addresses})
+    audit_log.write(ctx.tx, ctx.now, gone.alias, "", "forget me", gone.alias, None, {"addresses": gone.addresses})
     blocks: list[Block] = [
         Paragraph(
             _("In the log you are “{alias}” from now on. This answer itself is deleted within a day.", alias=gone.alias)

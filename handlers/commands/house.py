@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from functools import partial
 
-from handlers import examples, receipts, undo
+from handlers import audit_log, examples, people_names, receipts, undo
 from handlers.addresses import channel_name
 from handlers.commands.contract import PAGE, Answers, Command, paged, said
 from handlers.commands.request import Form, Request
@@ -70,28 +69,20 @@ def admin_list(ctx: Context, request: Request) -> Answers:  # noqa: ARG001
     return said(n_("{n} admin", "{n} admins", len(rows)), Items(tuple(rows)))
 
 
-def _short(values: dict[str, Any] | None) -> str:
-    if not values:
-        return ""
-    return "; ".join(
-        f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for key, value in values.items()
-    )
-
-
 def audit_(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(_("read the audit log"))
     count, page = audit.page(ctx.tx, PAGE, ctx.offset)
     if not count:
         return said(_("Nothing was changed yet."))
-    rows = tuple(
+    named = partial(people_names.with_id, ctx.tx)
+    rows: tuple[tuple[Say, ...], ...] = tuple(
         (
             local(row.at, ctx.rules.zone),
-            _named(ctx, row.person),
-            row.action,
+            named(row.person) if row.person else _("by itself"),
+            audit_log.action_words(row.action),
             row.subject,
-            _short(row.before),
-            _short(row.after),
+            audit_log.told(row.before, named),
+            audit_log.told(row.after, named),
         )
         for row in page
     )

@@ -153,7 +153,7 @@ def clear(ctx: Context, request: Request) -> Answers:
     undo.touch(ctx, "source", source.id)
     for row in gone:
         kept.clear(ctx.tx, source.id, row.part)
-    ctx.log("template clear", source.name, {row.part: row.body for row in gone}, None)
+    ctx.log("template clear", source.name, {templates.part_of(row.part): row.body for row in gone}, None)
     return said(_("The cards of “{name}” are the standard ones again.", name=source.name))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from handlers import contacts as rules
 from handlers import examples, names, sheets, undo, vcards
 from handlers.address_books import Entry
 from handlers.addresses import EMAIL, PHONE, Address
+from handlers.audit_log import Key
 from handlers.commands.contract import PAGE, Answers, Command, confirm_first, paged, said
 from handlers.commands.request import Form, Request
 from handlers.commands.words import LANGUAGES, MENTION
@@ -28,7 +29,8 @@ PAGE_BYTES = 1500
 
 FORMATS = {"csv": "csv", "vcard": "vcard", "vcf": "vcard", "vcards": "vcard", "名片": "vcard", "表格": "csv"}
 
-WISHES: dict[str, Say] = {"language": _("language"), "timezone": _("time zone"), "mention": _("mentions")}
+Field = Literal["language", "timezone", "mention"]
+WISHES: dict[Field, Say] = {"language": _("language"), "timezone": _("time zone"), "mention": _("mentions")}
 """Fields about the cards that a contact gets, in words."""
 
 OTHER_FORMATS = frozenset({"json", "xml", "yaml", "tsv", "txt", "xls", "xlsx", "excel", "pdf", "html"})
@@ -217,21 +219,21 @@ def _taken_over(ctx: Context, entry: Entry, name: str, known: ContactRow | None)
         undo.touch(ctx, "contact", contact_id)
     skipped: list[Say] = []
     changes: list[Say] = []
-    logged: list[str] = []
+    logged: dict[Key, Any] = {"added": []}
     for address in _new_addresses(ctx, entry, contacts.methods(ctx.tx, [contact_id]), skipped):
         contacts.add_method(ctx.tx, contact_id, address.channel, address.value, address.masked, "", ctx.now)
         changes.append(address.masked)
-        logged.append(address.masked)
+        logged["added"].append(address.masked)
     for group_id, group in _new_groups(ctx, entry, contact_id, skipped):
         groups.add_members(ctx.tx, group_id, [contact_id])
         changes.append(_("group {name}", name=group))
-        logged.append(f"group {group}")
+        logged.setdefault("groups", []).append(group)
     for field, wish in _new_wishes(entry, known, skipped):
         contacts.prefers(ctx.tx, contact_id, **{field: wish})
         changes.append(wish)
-        logged.append(f"{field} {wish}")
+        logged[field] = wish
     if known is None or changes:
-        ctx.log("contact import", name, None, {"added": logged})
+        ctx.log("contact import", name, None, logged)
         yield Line(name, "added" if known is None else "changed", rules.joined(changes))
     elif not skipped:
         yield Line(name, "unchanged")
@@ -279,8 +281,8 @@ def _new_groups(ctx: Context, entry: Entry, contact_id: int, skipped: list[Say])
     return found
 
 
-def _new_wishes(entry: Entry, known: ContactRow | None, skipped: list[Say]) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+def _new_wishes(entry: Entry, known: ContactRow | None, skipped: list[Say]) -> list[tuple[Field, str]]:
+    found: list[tuple[Field, str]] = []
     for field in WISHES:
         text = str(getattr(entry, field))
         if not text:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from handlers import names, undo
+from handlers import audit_log, names, undo
 from handlers.commands.contract import Answers, Command, confirm_first, said
 from handlers.commands.request import Form, Request
 from handlers.context import Context
 from handlers.document import Items, Paragraph
 from handlers.errors import CommandError
-from handlers.texts import _
+from handlers.texts import Say, _
 from handlers.times import local
 
 _PARTICLES = " \n.。!！?？~～…,，;；、吧啊呀哦啦了"
@@ -44,7 +44,7 @@ def take_back(ctx: Context, body: Mapping[str, Any]) -> Answers:  # noqa: ARG001
     step, did = undo.take_back(ctx)
     return said(
         _("Taken back: what you changed at {time}.", time=local(step.at, ctx.rules.zone)),
-        Items(tuple(f"{_command(ctx, action)} “{subject}”" for action, subject in did)),
+        Items(tuple(_("{done} “{subject}”", done=_command(ctx, action), subject=subject) for action, subject in did)),
         Paragraph(
             _(
                 "What was sent cannot be taken back. An “undo” cannot be undone; another one takes back the change before."
@@ -53,12 +53,14 @@ def take_back(ctx: Context, body: Mapping[str, Any]) -> Answers:  # noqa: ARG001
     )
 
 
-def _command(ctx: Context, action: str) -> str:
-    """An action of the log as people type it."""
+def _command(ctx: Context, action: str) -> Say:
+    """An action of the log as people type it; in words where it is no command."""
     from handlers.commands import COMMANDS  # here, since this command stands in the table as well
 
     known = COMMANDS.get(action)
-    return known.form.zh[0] if known and ctx.language == "zh" else action
+    if known is None:
+        return audit_log.action_words(action)
+    return known.form.zh[0] if ctx.language == "zh" else action
 
 
 COMMANDS = (

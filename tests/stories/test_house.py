@@ -27,14 +27,19 @@ def test_every_change_is_in_the_audit_log_with_secrets_masked(town: Town) -> Non
     town.say("yes")
     log = town.say("audit")
     for part in (
-        "contact add",
-        "verify",
-        "group create",
-        "source add",
-        "contact remove",
+        "contact added",
+        "address verified",
+        "group created",
+        "source added",
+        "contact removed",
         "dingtalk:dingcorp01/admin01",
     ):
         assert part in log, part
+    chinese = town.say("审计")
+    for part in ("添加联系人", "地址验证通过", "创建组", "添加告警源", "删除联系人", "成员：Ann"):
+        assert part in chinese, part
+    for stored in ("contact add", "verify", "members", "addresses", "state"):
+        assert stored not in chinese, stored
     assert path.rsplit("/", 1)[1] not in log
     assert "13800138000" not in log
     assert "Only an admin" in town.say("审计", person=MEMBER) or "管理员" in town.say("审计", person=MEMBER)

@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -108,13 +108,14 @@ class Connections(Generic[T]):
             conn.rollback()
             if driver.in_transaction:
                 driver.execute("ROLLBACK")
+            self._idle.append(conn)
         except Exception:
             log.exception("a connection to the database is given up")
-            conn.invalidate()
-            conn.close()
+            with suppress(Exception):
+                conn.invalidate()
+                conn.close()
+        finally:
             self._free.put(None)
-        else:
-            self._checked_in(conn)
 
     def _checked_out(self) -> tuple[Connection, Any]:
         try:

@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 MOST_KEPT = 1000
 KEPT_CHARS = 1000
-"""Of what is asked for again and again (the address that a robot is posted to, the token of a source), so much is kept
-in memory."""
+"""Of what is opened again and again (the address that a robot is posted to), so much is kept open in memory."""
 
 
 class WrongKey(Exception):
@@ -37,7 +36,6 @@ class Vault:
         self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(_derived(key, "seal"))) for key in keys])
         self._digest_keys = [_derived(key, "digest") for key in keys]
         self._opened = lru_cache(MOST_KEPT)(self._decrypted)
-        self._known = lru_cache(MOST_KEPT)(self._digested)
 
     def seal(self, text: str) -> str:
         """The text, encrypted and authenticated; another result each time."""
@@ -59,10 +57,5 @@ class Vault:
 
     def digests(self, purpose: str, text: str) -> tuple[str, ...]:
         """The keyed hash under each key, for finding what was stored before a key was rotated."""
-        message = f"{purpose}\0{text}"
-        return self._digested(message) if len(message) > KEPT_CHARS else self._known(message)
-
-    def _digested(self, message: str) -> tuple[str, ...]:
-        return tuple(
-            hmac.digest(key, message.encode("utf-8", "surrogatepass"), "sha256").hex() for key in self._digest_keys
-        )
+        message = f"{purpose}\0{text}".encode("utf-8", "surrogatepass")
+        return tuple(hmac.digest(key, message, "sha256").hex() for key in self._digest_keys)

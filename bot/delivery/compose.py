@@ -62,6 +62,10 @@ ROOMY = ("email", "arms")
 """Channels in which long values bother nobody."""
 
 
+class TakesTime(Exception):
+    """It cannot be composed quickly."""
+
+
 @dataclass(frozen=True, slots=True)
 class Composed:
     """A message and where it goes. `broken`: templates that could not be filled in, and why."""
@@ -234,15 +238,18 @@ class Sender:
     def goes_to_an_address(self, row: DeliveryRow) -> bool:
         return row.channel != CHAT and row.kind != "import"
 
-    def composed(self, tx: Tx, row: DeliveryRow, now: datetime) -> Composed:
-        """What is to be sent, and where to; of all that goes to an address. Raises DeliveryError."""
+    def composed(self, tx: Tx, row: DeliveryRow, now: datetime, *, quickly: bool = False) -> Composed:
+        """What is to be sent, and where to; of all that goes to an address. Raises DeliveryError.
+
+        quickly  raises TakesTime where templates have to be filled in
+        """
         method = contacts.method_by_id(tx, row.method_id) if row.method_id is not None else None
         if method is None:
             raise DeliveryError("gone", _("The address was removed meanwhile."), permanent=True)
         if method.state == "disabled" and row.kind != "code":
             raise DeliveryError("disabled", _("The address is disabled; it has to be verified again."), permanent=True)
         broken: list[tuple[TemplateRow, str]] = []
-        message = self._message(tx, row, method, now, broken)
+        message = self._message(tx, row, method, now, None if quickly else broken)
         return Composed(message, Target(method.address, method.secret), tuple(broken))
 
     def _note(self, broken: Sequence[tuple[TemplateRow, str]], now: datetime) -> None:
@@ -268,9 +275,9 @@ class Sender:
         return known_language(person, self.rules.language)
 
     def _message(
-        self, tx: Tx, row: DeliveryRow, method: MethodRow, now: datetime, broken: list[tuple[TemplateRow, str]]
+        self, tx: Tx, row: DeliveryRow, method: MethodRow, now: datetime, broken: list[tuple[TemplateRow, str]] | None
     ) -> Message:
-        """The message as it is owed now; templates that cannot be filled in are added to `broken`."""
+        """The message as it is owed now; templates that cannot be filled in are added to `broken` (None: see `_card`)."""
         if not self._still_calls(tx, row):
             raise NOBODY_TO_CALL.error()
         payload = row.payload or {}
@@ -335,9 +342,12 @@ class Sender:
         row: DeliveryRow,
         source_id: int | None,
         about: Occasion,
-        broken: list[tuple[TemplateRow, str]],
+        broken: list[tuple[TemplateRow, str]] | None,
     ) -> Document:
-        """The alert's card in the reader's language, with what the templates of its source say instead."""
+        """The alert's card in the reader's language, with what the templates of its source say instead.
+
+        Templates that cannot be filled in are added to `broken`; None: raises TakesTime where there are templates.
+        """
         document = cards.alert_document(
             about.alert,
             about.number,
@@ -348,6 +358,8 @@ class Sender:
             shorten=None if row.channel in ROOMY else cut,
         )
         for template in templates.of_source(tx, source_id) if source_id is not None else ():
+            if broken is None:
+                raise TakesTime
             try:
                 document = applied(document, part_of(template.part), template.body, about)
             except TemplateFailed as error:

@@ -108,15 +108,15 @@ class Visit:
     def begin(self, tx: Tx, *, compose: bool = False) -> None:
         """Reserves the first message already in the transaction in which the lane is claimed, where it can go at once.
 
-        compose  and composes it too, if it can be
+        compose  and composes it too, if that is quickly done
         """
         now = self._clock()  # nobody else has the writer, so that no send is noted after it was read
         act = self._planned(tx, now)
         if isinstance(act, _Start) and self._reserve(tx, act):
             self._begun = act.row, now, None
             if compose and self._sender.goes_to_an_address(act.row):
-                with suppress(DeliveryError):  # it is met again, and then seen to
-                    self._begun = act.row, now, self._sender.composed(tx, act.row, now)
+                with suppress(Exception):  # its sender meets it again, and sees to it
+                    self._begun = act.row, now, self._sender.composed(tx, act.row, now, quickly=True)
 
     def step(self) -> bool:
         """Sends the lane's next message; False when it has to wait or there is none."""

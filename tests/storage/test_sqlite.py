@@ -305,3 +305,36 @@ def test_who_finds_no_free_connection_waits_and_not_for_ever(tmp_path: Path, mon
     with connections.transaction() as conn:
         assert conn.exec_driver_sql("SELECT 1").scalar() == 1
     connections.close()
+
+
+def test_a_connection_that_can_not_even_be_given_up_leaves_its_place_to_another(tmp_path: Path) -> None:
+    connections = Connections(f"sqlite:///{tmp_path / 'x.db'}", plain, begin="BEGIN", most=1)
+
+    def broken(conn: Connection) -> None:
+        conn.close()  # of SQLAlchemy's connection nothing is left that could be rolled back
+        raise KeyError
+
+    with pytest.raises(KeyError), connections.transaction() as conn:
+        broken(conn)
+    with connections.transaction() as conn:
+        assert conn.exec_driver_sql("SELECT 1").scalar() == 1
+    connections.close()
+
+
+def test_an_interrupt_while_a_transaction_is_rolled_back_costs_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = Connections(f"sqlite:///{tmp_path / 'x.db'}", plain, begin="BEGIN", most=1)
+
+    def interrupted(*_args: Any) -> None:
+        raise KeyboardInterrupt
+
+    def broken(patched: pytest.MonkeyPatch) -> None:
+        patched.setattr(Connection, "rollback", interrupted)
+        raise KeyError
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt), connections.transaction():
+        broken(patched)
+    with connections.transaction() as conn:
+        assert conn.exec_driver_sql("SELECT 1").scalar() == 1
+    connections.close()

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from bot.channels import CHANNELS
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
-from bot.delivery.compose import Sender
+from bot.delivery.compose import Sender, TakesTime
 from bot.http import Http
 from bot.markup.plain import outline
 from handlers.addresses import PHONE
@@ -149,6 +149,19 @@ def test_the_contact_is_called_by_what_its_platform_knows(scene: Scene) -> None:
         alerts.change(tx, 1, acked_by=LIN, acked_at=NOW)
     assert called(ALERT) is None, "somebody has it"
     assert called(replace(ALERT, status="resolved")) is None
+
+
+def test_templates_are_not_filled_in_while_others_wait_to_write(scene: Scene) -> None:
+    scene.sent(ALERT)
+    sender = Sender(scene.database, Rules(language="en"), Outside(Http()), {}, {}, {})
+    with scene.database.write() as tx:
+        row = deliveries.by_id(tx, tx.conn.scalars(select(delivery.c.id).where(delivery.c.channel == "dingtalk")).one())
+        assert row is not None
+        assert sender.composed(tx, row, NOW, quickly=True) == sender.composed(tx, row, NOW)
+        templates.put(tx, scene.source, "title", "{{ labels.host }} is ill", WANG, NOW)
+        with pytest.raises(TakesTime):
+            sender.composed(tx, row, NOW, quickly=True)
+        assert sender.composed(tx, row, NOW).message.document.title == "db-7 is ill"
 
 
 def test_a_template_is_used_and_a_broken_one_is_noted_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:

@@ -169,9 +169,9 @@ def test_the_first_message_is_composed_with_what_is_being_written_and_the_others
     composed: list[tuple[str, int]] = []
     real = Sender.composed
 
-    def noted(self: Sender, tx: Tx, row: DeliveryRow, now: datetime) -> Composed:
+    def noted(self: Sender, tx: Tx, row: DeliveryRow, now: datetime, **how: Any) -> Composed:
         composed.append((threading.current_thread().name.partition("-")[0], row.id))
-        return real(self, tx, row, now)
+        return real(self, tx, row, now, **how)
 
     monkeypatch.setattr(Sender, "composed", noted)
     made: list[int] = []
@@ -184,7 +184,9 @@ def test_the_first_message_is_composed_with_what_is_being_written_and_the_others
     assert shop.post.titles(address("a")) == ["a1", "a2"]
 
 
-@pytest.mark.parametrize("fault", [None, ValueError("a fault of ours")])
+@pytest.mark.parametrize(
+    "fault", [None, ValueError("a fault of ours"), OperationalError("", None, Exception("a statement of ours"))]
+)
 def test_a_message_that_cannot_be_composed_is_left_to_its_sender(
     make: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch, fault: Exception | None
 ) -> None:
@@ -193,10 +195,10 @@ def test_a_message_that_cannot_be_composed_is_left_to_its_sender(
     real = Sender.composed
     errors = [fault] if fault else []
 
-    def broken(self: Sender, tx: Tx, row: DeliveryRow, now: datetime) -> Composed:
+    def broken(self: Sender, tx: Tx, row: DeliveryRow, now: datetime, **how: Any) -> Composed:
         if errors:
             raise errors.pop()
-        return real(self, tx, row, now)
+        return real(self, tx, row, now, **how)
 
     monkeypatch.setattr(Sender, "composed", broken)
     made: list[int] = []

@@ -138,6 +138,7 @@ def rules_of(
     missing = {name: lacks for name, channel in CHANNELS.items() if (lacks := channel.missing(outside))}
     return Rules(
         buttons={name: way for name, way in ways.items() if way},
+        once=frozenset(name for name in ways if PLATFORMS[name].once),
         forms=frozenset(name for name in ways if PLATFORMS[name].forms),
         pages=local or bool(settings.public_url),
         admins=frozenset(settings.admins),

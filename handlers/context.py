@@ -47,6 +47,7 @@ class Rules:
     missing  channel -> names of the settings without which it cannot send; channels that can are absent
     private  platforms on which the bot can say something to one person alone
     buttons  platform -> "press": it calls us back and says who pressed; "link": a page of ours asks again; absent: none
+    once     platforms where an address for answers takes one answer and no more
     forms    platforms that draw a `Dialog` as a form; on the others its fields are asked for one after the other
     pages    people reach our pages under `public_url`
     budgets  how often one destination may be written to; channel, or "chat:" and platform -> throttles
@@ -63,6 +64,7 @@ class Rules:
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     private: frozenset[str] = frozenset({"dingtalk"})
     buttons: Mapping[str, Literal["press", "link"]] = field(default_factory=dict)
+    once: frozenset[str] = frozenset()
     forms: frozenset[str] = frozenset()
     pages: bool = False
     budgets: Mapping[str, tuple[Throttle, ...]] = field(default_factory=dict)
@@ -86,12 +88,14 @@ class Answer:
 
     alert  number of the alert whose card this is: it is drawn anew when the alert changes
     again  it answers a form that was not good enough: that stays open and says so
+    interim  only says that the answer follows: the batch by which that one finds it, to take its place
     """
 
     document: Document
     audience: Audience = "here"
     alert: int | None = None
     again: bool = False
+    interim: int | None = None
 
 
 @dataclass(slots=True)

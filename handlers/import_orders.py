@@ -1,8 +1,13 @@
-"""Owing an import, and telling whoever waits for it why it takes longer or did not work."""
+"""Owing an import, and telling whoever waits for it that it is read, why it takes longer, or that it did not work.
+
+Each of these, and what the import came to, takes the place of the one before where the platform can change what it said;
+elsewhere it is a further message. The one before is found by the batch that the import and they have in common.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +18,7 @@ from handlers.document import Document, Paragraph
 from handlers.errors import DeliveryError
 from handlers.import_wishes import Wish, system_name
 from handlers.texts import Language, _
-from storage import people
+from storage import batches, people
 from storage.database import Tx
 from storage.deliveries import DeliveryRow
 
@@ -23,8 +28,11 @@ PATIENCE = timedelta(minutes=2)
 UNASKED_PATIENCE = timedelta(hours=1)
 
 
-def begin(ctx: Context, source: str, *, preview: bool, trust: bool) -> None:
-    """Owes the import; its answer follows when everything was read."""
+def begin(ctx: Context, source: str, *, preview: bool, trust: bool) -> Answer:
+    """Owes the import, whose answer follows when everything was read; says so."""
+    batch = batches.start(ctx.tx, "import", {}, ctx.now)
+    batches.close(ctx.tx, batch, ctx.now)  # it only holds together what belongs together: there is nothing to report
+    until = ctx.place.reply_until
     payload = {
         "source": source,
         "preview": preview,
@@ -32,8 +40,14 @@ def begin(ctx: Context, source: str, *, preview: bool, trust: bool) -> None:
         "person": ctx.person.id,
         "conversation": ctx.place.id,
         "language": ctx.language,
+        # The conversation's own is that of its newest message, which may be somebody else's by then.
+        "reply_url": ctx.place.reply_url,
+        "reply_until": until.isoformat() if until else None,
+        "batch": batch,
     }
     ctx.wake |= outbox.owe(ctx.tx, [_owed(source, payload, new_nonce(), PATIENCE, ctx.now)])
+    reading = Document(_("I am reading {source}; what comes of it follows here.", source=system_name(source)))
+    return Answer(reading, interim=batch)
 
 
 def begin_unasked(tx: Tx, source: str, now: datetime) -> set[str]:
@@ -79,7 +93,7 @@ def failed(tx: Tx, delivery: DeliveryRow, error: DeliveryError, rules: Rules, no
     )
     ctx = asked_by(tx, delivery, rules, now)
     if ctx is not None:
-        return owe(ctx, [Answer(document)], f"not-imported:{delivery.id}")
+        return owe(ctx, delivery, [Answer(document)], f"not-imported:{delivery.id}")
     if asked.get("person"):
         return set()
     dedupe = f"sync:{asked['source']}:{error.reason}:{now.astimezone(rules.zone):%Y-%m-%d}"
@@ -89,13 +103,13 @@ def failed(tx: Tx, delivery: DeliveryRow, error: DeliveryError, rules: Rules, no
 def slow(tx: Tx, delivery: DeliveryRow, error: DeliveryError, rules: Rules, now: datetime) -> set[str]:
     """Tells who waits that it takes longer, and why; the lanes to wake."""
     ctx = asked_by(tx, delivery, rules, now)
-    if ctx is None:
-        return set()
+    if ctx is None or (ctx.place.reply_url and ctx.place.platform in rules.once):
+        return set()  # the one answer that there is room for is the last one
     system = system_name((delivery.payload or {})["source"])
     document = Document(
         _("{source} could not be read yet; I try again for two minutes.", source=system), (Paragraph(error.say),)
     )
-    return owe(ctx, [Answer(document)], f"import-slow:{delivery.id}")
+    return owe(ctx, delivery, [Answer(document)], f"import-slow:{delivery.id}")
 
 
 def asked_by(tx: Tx, delivery: DeliveryRow, rules: Rules, now: datetime) -> Context | None:
@@ -105,11 +119,19 @@ def asked_by(tx: Tx, delivery: DeliveryRow, rules: Rules, now: datetime) -> Cont
     person = people.by_id(tx, asked.get("person", ""))
     if place is None or person is None:
         return None
+    if "reply_url" in asked:
+        until = asked["reply_until"]
+        place = replace(
+            place, reply_url=asked["reply_url"], reply_until=datetime.fromisoformat(until) if until else None
+        )
     language: Language = "en" if asked.get("language") == "en" else "zh"
     return Context(tx, now, rules, person, place, language)
 
 
-def owe(ctx: Context, answers: Iterable[Answer], key: str) -> set[str]:
+def owe(ctx: Context, delivery: DeliveryRow, answers: Iterable[Answer], key: str) -> set[str]:
+    """Owes what there is to say of an import now, in place of what was said of it before; the lanes to wake."""
+    batch = (delivery.payload or {}).get("batch")
+    before = _shown(ctx.tx, batch) if batch else ""
     return outbox.owe(
         ctx.tx,
         [
@@ -121,7 +143,14 @@ def owe(ctx: Context, answers: Iterable[Answer], key: str) -> set[str]:
                 private=False,
                 dedupe=key,
                 now=ctx.now,
+                replaces=before,
+                batch_id=batch,
             )
             for answer in answers
         ],
     )
+
+
+def _shown(tx: Tx, batch: int) -> str:
+    """Handle of the newest message about an import; "" where none can be changed, or none was sent yet."""
+    return next((row.receipt for row in reversed(batches.deliveries_of(tx, batch)) if row.receipt), "")

@@ -46,7 +46,7 @@ def apply(tx: Tx, delivery: DeliveryRow, book: Book, rules: Rules, now: datetime
         document = Document(_title(came, wish), (_table(came.lines[:PAGE]),))
         return notices.tell(tx, notices.admins(tx, rules), document, rules, dedupe=f"sync:{delivery.id}", now=now)
     imports.save_report(tx, delivery.id, _to_json(came, wish), now, KEPT)
-    return owe(ctx, _page(ctx, delivery.id, came, wish), f"imported:{delivery.id}")
+    return owe(ctx, delivery, _page(ctx, delivery.id, came, wish), f"imported:{delivery.id}")
 
 
 def continued(ctx: Context, request: Request) -> Answers:

@@ -141,6 +141,7 @@ def answer(
     replaces: str = "",
     trigger: str = "",
     alert_id: int | None = None,
+    batch_id: int | None = None,
     priority: int = ANSWER,
 ) -> dict[str, Any]:
     """A delivery of an answer: in the conversation, or with `private` to the person alone.
@@ -149,6 +150,7 @@ def answer(
     replaces  handle of the message whose place it takes
     trigger   what lets the platform open a form for a moment
     alert_id  the alert whose card it is
+    batch_id  by which it is found again
 
     The address to answer at is written down with it: the conversation's is that of its newest message, which may be
     somebody else's by the time this is sent, and on some platforms it is good for one answer or shown to one person.
@@ -162,6 +164,7 @@ def answer(
         priority=priority,
         dedupe=dedupe,
         alert_id=alert_id,
+        batch_id=batch_id,
         payload={
             "document": to_json(localize(document, language)),
             "language": language,

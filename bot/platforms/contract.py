@@ -48,8 +48,8 @@ class Incoming:
                   for who pressed alone is said there and not one-to-one
     within        the group conversation in which this was typed, where `conversation` is only this person's corner of it
     inline        which first answers the response to this very callback shows, so that they are not owed. "buttons": those
-                  with buttons; "replace": those that take the place of the message with the button; "always": also those
-                  that are for who pressed alone; "": none
+                  with buttons, and those that only say that another follows; "replace": those that take the place of the
+                  message with the button; "always": also those that are for who pressed alone; "": none
     """
 
     platform: str
@@ -98,6 +98,7 @@ class Platform:
     say      posts the document; returning means the platform's body said that it took it; raises DeliveryError
     private  can say something to one person without the others seeing it
     budgets  how often one conversation or person may be written to
+    once     a `reply_url` takes one answer and no more
     forms    draws a `Dialog` as a form; else its fields are asked for one after the other
     buttons  given the credentials: "press" when the platform tells us who pressed a button, "link" when a page of ours
              has to ask again, "" when neither is possible
@@ -107,6 +108,7 @@ class Platform:
     say: Callable[[Document, Language, Place, Speaker], Receipt]
     private: bool = True
     budgets: tuple[Throttle, ...] = ()
+    once: bool = False
     forms: bool = False
     buttons: Callable[[object], Literal["press", "link", ""]] = lambda _credentials: ""
 

@@ -321,4 +321,4 @@ def _check(reply: HttpReply) -> None:
 
 # A member gets at most 30 messages a minute from the app; what is beyond is dropped without a word. Some answers take
 # more than one message.
-PLATFORM = Platform(name="wecom", say=say, budgets=(Throttle(28, 61.0),), buttons=buttons)
+PLATFORM = Platform(name="wecom", say=say, budgets=(Throttle(28, 61.0),), once=True, buttons=buttons)

@@ -66,14 +66,14 @@ def ended(stream_id: str, language: Language) -> dict[str, Any]:
 
 
 def _told(incoming: Incoming, document: Document, language: Language) -> dict[str, Any]:
-    """The words, and below them a card with the buttons."""
+    """The words, and below them a card with the buttons if there are any."""
     fit = fitted(document, language, STREAM_MAX_BYTES, lambda one: len(wecom_v2.markdown(one).encode()))
     digest = hashlib.sha256(incoming.message_id.encode()).hexdigest()[:32]
-    card = wecom_card.labelled(cleaned(document), wecom_card.ROBOT, f"cb-{digest}")
-    return _stream(f"cb-{digest}", wecom_v2.markdown(fit)) | {
-        "msgtype": "stream_with_template_card",
-        "template_card": card,
-    }
+    stream, neat = _stream(f"cb-{digest}", wecom_v2.markdown(fit)), cleaned(document)
+    if not wecom_card.pressable(neat):
+        return stream
+    card = wecom_card.labelled(neat, wecom_card.ROBOT, f"cb-{digest}")
+    return stream | {"msgtype": "stream_with_template_card", "template_card": card}
 
 
 def _stream(stream_id: str, content: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def decode(body: object, corp_id: str, now: datetime) -> Incoming | None:
     """The message or the button; None for other events and for senders that are nobody who could be answered.
 
     Buttons can be shown only in the response to a message, and a card be changed only in the response to its button:
-    that is what `inline` asks for.
+    that is what `inline` asks for. What is said there leaves the `response_url` for what follows.
 
     The body names no organisation: the robot belongs to the configured one. What a message quotes is not read.
     PayloadError names the field without which nothing can be done.

@@ -69,7 +69,7 @@ def blueprint(
         return ""
 
     def robot_heard(heard: tuple[object, Incoming | None]) -> str:
-        """Buttons are shown and changed in the response; other answers follow on their own."""
+        """Buttons are shown and changed in the response, and what only announces an answer; others follow on their own."""
         body, incoming = heard
         if incoming is None:
             stream_id = wecom_robot.stream_of(body)

@@ -1,4 +1,6 @@
-"""Importing contacts and groups in chat. What it reads is read by the delivery worker; the answer follows then."""
+"""Importing contacts and groups in chat: says at once that they are read, which the delivery worker does; then what came
+of it follows.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,7 @@ def cloudmonitor(ctx: Context, request: Request) -> Answers:
         raise CommandError(
             _("“{text}” is not known here. Example: {example}", text=names.printable(more)[:80], example=examples.SYNC)
         )
-    import_orders.begin(ctx, "cloudmonitor", preview=preview, trust=trust)
-    return []
+    return [import_orders.begin(ctx, "cloudmonitor", preview=preview, trust=trust)]
 
 
 def das(ctx: Context, request: Request) -> Answers:
@@ -58,8 +59,7 @@ def das(ctx: Context, request: Request) -> Answers:
         raise CommandError(
             _("Say the id of one instance that DAS knows. Example: {example}", example=examples.SYNC_DAS)
         )
-    import_orders.begin(ctx, f"das:{instance}", preview=preview, trust=False)
-    return []
+    return [import_orders.begin(ctx, f"das:{instance}", preview=preview, trust=False)]
 
 
 COMMANDS = (

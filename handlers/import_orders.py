@@ -46,7 +46,7 @@ def begin(ctx: Context, source: str, *, preview: bool, trust: bool) -> Answer:
         "batch": batch,
     }
     ctx.wake |= outbox.owe(ctx.tx, [_owed(source, payload, new_nonce(), PATIENCE, ctx.now)])
-    reading = Document(_("I am reading {source}; what comes of it follows here.", source=system_name(source)))
+    reading = Document(_("I am reading {source}; the result follows here.", source=system_name(source)))
     return Answer(reading, interim=batch)
 
 

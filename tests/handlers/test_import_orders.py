@@ -71,9 +71,9 @@ def said(tx: Tx, receipt: str) -> None:
 @pytest.mark.parametrize(
     ("text", "title"),
     [
-        ("sync cloudmonitor preview", "I am reading CloudMonitor; what comes of it follows here."),
+        ("sync cloudmonitor preview", "I am reading CloudMonitor; the result follows here."),
         ("同步云监控", "正在读取云监控，结果稍后在这里给出。"),
-        ("sync das rm-1", "I am reading DAS rm-1; what comes of it follows here."),
+        ("sync das rm-1", "I am reading DAS rm-1; the result follows here."),
         ("同步DAS rm-1", "正在读取DAS 实例 rm-1，结果稍后在这里给出。"),
     ],
 )

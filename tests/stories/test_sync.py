@@ -298,7 +298,7 @@ def noted(town: Town) -> None:
 @pytest.mark.parametrize(
     ("command", "reading", "result"),
     [
-        ("sync cloudmonitor", "I am reading CloudMonitor; what comes of it follows here.", "CloudMonitor: 5 added"),
+        ("sync cloudmonitor", "I am reading CloudMonitor; the result follows here.", "CloudMonitor: 5 added"),
         ("同步云监控 预览", "正在读取云监控，结果稍后在这里给出。", "云监控预览：新增 5"),
     ],
 )

@@ -88,14 +88,16 @@ class Answer:
 
     alert  number of the alert whose card this is: it is drawn anew when the alert changes
     again  it answers a form that was not good enough: that stays open and says so
-    interim  only says that the answer follows: the batch by which that one finds it, to take its place
+    interim  only says that the answer follows
+    batch  by which that one finds it, to take its place
     """
 
     document: Document
     audience: Audience = "here"
     alert: int | None = None
     again: bool = False
-    interim: int | None = None
+    interim: bool = False
+    batch: int | None = None
 
 
 @dataclass(slots=True)

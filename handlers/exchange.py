@@ -157,9 +157,9 @@ def tell(
     inline = fits and (
         (message.inline == "always" and (in_place or aside or message.platform == LINK))
         or (message.inline == "replace" and in_place)
-        or (message.inline == "buttons" and (bool(told.buttons) or first.interim is not None))
+        or (message.inline == "buttons" and (bool(told.buttons) or first.interim))
     )
-    if first.interim is not None and not inline and message.reply_url and message.platform in ctx.rules.once:
+    if first.interim and not inline and message.reply_url and message.platform in ctx.rules.once:
         return Outcome(ctx.wake, ctx.language)  # that address takes one answer: the one that follows
     alone = aside and not inline and ctx.place.platform in ctx.rules.private
     place = ctx.place
@@ -183,7 +183,7 @@ def tell(
             replaces=replaces if answer is first and in_place else "",
             trigger=message.trigger,
             alert_id=answer.alert,
-            batch_id=answer.interim,
+            batch_id=answer.batch,
         )
         for number, (answer, document) in enumerate(owed)
     ]

@@ -7,7 +7,6 @@ elsewhere it is a further message. The one before is found by the batch that the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,7 +31,6 @@ def begin(ctx: Context, source: str, *, preview: bool, trust: bool) -> Answer:
     """Owes the import, whose answer follows when everything was read; says so."""
     batch = batches.start(ctx.tx, "import", {}, ctx.now)
     batches.close(ctx.tx, batch, ctx.now)  # it only holds together what belongs together: there is nothing to report
-    until = ctx.place.reply_until
     payload = {
         "source": source,
         "preview": preview,
@@ -40,14 +38,12 @@ def begin(ctx: Context, source: str, *, preview: bool, trust: bool) -> Answer:
         "person": ctx.person.id,
         "conversation": ctx.place.id,
         "language": ctx.language,
-        # The conversation's own is that of its newest message, which may be somebody else's by then.
-        "reply_url": ctx.place.reply_url,
-        "reply_until": until.isoformat() if until else None,
         "batch": batch,
+        **outbox.way(ctx.place),
     }
     ctx.wake |= outbox.owe(ctx.tx, [_owed(source, payload, new_nonce(), PATIENCE, ctx.now)])
     reading = Document(_("I am reading {source}; the result follows here.", source=system_name(source)))
-    return Answer(reading, interim=batch)
+    return Answer(reading, interim=True, batch=batch)
 
 
 def begin_unasked(tx: Tx, source: str, now: datetime) -> set[str]:
@@ -119,13 +115,8 @@ def asked_by(tx: Tx, delivery: DeliveryRow, rules: Rules, now: datetime) -> Cont
     person = people.by_id(tx, asked.get("person", ""))
     if place is None or person is None:
         return None
-    if "reply_url" in asked:
-        until = asked["reply_until"]
-        place = replace(
-            place, reply_url=asked["reply_url"], reply_until=datetime.fromisoformat(until) if until else None
-        )
     language: Language = "en" if asked.get("language") == "en" else "zh"
-    return Context(tx, now, rules, person, place, language)
+    return Context(tx, now, rules, person, outbox.by_way(place, asked), language)
 
 
 def owe(ctx: Context, delivery: DeliveryRow, answers: Iterable[Answer], key: str) -> set[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -129,6 +130,24 @@ def to_method(
     )
 
 
+def way(place: ConversationRow) -> dict[str, Any]:
+    """The address to answer at, to be written down with what is answered later.
+
+    The conversation's is that of its newest message, which may be somebody else's by then, and on some platforms it is
+    good for one answer or shown to one person.
+    """
+    until = place.reply_until
+    return {"reply_url": place.reply_url, "reply_until": until.isoformat() if until else None}
+
+
+def by_way(place: ConversationRow, kept: Mapping[str, Any]) -> ConversationRow:
+    """The conversation with the address that was written down (see `way`), where one was."""
+    if "reply_url" not in kept:
+        return place
+    until = kept["reply_until"]
+    return replace(place, reply_url=kept["reply_url"], reply_until=datetime.fromisoformat(until) if until else None)
+
+
 def answer(
     document: Document,
     language: Language,
@@ -152,11 +171,8 @@ def answer(
     alert_id  the alert whose card it is
     batch_id  by which it is found again
 
-    The address to answer at is written down with it: the conversation's is that of its newest message, which may be
-    somebody else's by the time this is sent, and on some platforms it is good for one answer or shown to one person.
     """
     alone = private and not place.direct
-    until = place.reply_until
     return row(
         lane=f"person:{person_id}" if alone else f"chat:{place.id}",
         kind="answer",
@@ -173,8 +189,7 @@ def answer(
             "conversation": "" if alone else place.id,
             "person": person_id,
             "fallback": place.id if alone else "",
-            "reply_url": place.reply_url,
-            "reply_until": until.isoformat() if until else None,
+            **way(place),
         },
         due_at=now,
         expires_at=now + ANSWER_LIFE,

@@ -10,7 +10,7 @@ from typing import Any
 from handlers import examples, import_orders, meters, notices, outbox, reach, verification
 from handlers.addresses import channel_name
 from handlers.context import Rules
-from handlers.document import Document, Examples, Paragraph, Table
+from handlers.document import Document, Examples, Items, Paragraph, Table
 from handlers.errors import DeliveryError
 from handlers.texts import Language, Say, _, from_json, n_, to_json
 from handlers.times import local
@@ -204,6 +204,7 @@ def report(tx: Tx, batch_id: int, rows: Iterable[DeliveryRow], now: datetime) ->
     rows = list(rows)
     language: Language = "en" if body["language"] == "en" else "zh"
     fine = sum(row.state == "sent" for row in rows)
+    asleep = [from_json(one) for one in body.get("asleep", ())]
     document = Document(
         _("Test of {name}: {fine} of {all} arrived.", name=body["name"], fine=fine, all=len(rows)),
         (
@@ -218,12 +219,23 @@ def report(tx: Tx, batch_id: int, rows: Iterable[DeliveryRow], now: datetime) ->
                     for row in rows
                 ),
             ),
+            *([Items(tuple(asleep))] if asleep else ()),
         ),
         tone="resolved" if fine == len(rows) else "warning",
     )
     return outbox.owe(
         tx,
-        [outbox.answer(document, language, place, body["person"], private=False, dedupe=f"report:{batch_id}", now=now)],
+        [
+            outbox.answer(
+                document,
+                language,
+                outbox.by_way(place, body),
+                body["person"],
+                private=False,
+                dedupe=f"report:{batch_id}",
+                now=now,
+            )
+        ],
     )
 
 

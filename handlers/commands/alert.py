@@ -10,11 +10,11 @@ from handlers import alerts as rules
 from handlers.addresses import channel_name
 from handlers.commands.contract import PAGE, Answers, Command, paged, said
 from handlers.commands.request import Form, Request
-from handlers.context import Context
-from handlers.document import Block, Items, Table
+from handlers.context import Answer, Context
+from handlers.document import Document, Items, Table
 from handlers.errors import CommandError
 from handlers.routing import targets
-from handlers.texts import Say, _, n_
+from handlers.texts import Say, _, n_, to_json
 from handlers.times import local
 from storage import alerts, batches, contacts, groups
 from storage.alerts import AlertRow
@@ -203,10 +203,18 @@ def _send_tests(ctx: Context, shown: str, members: list[ContactRow]) -> Answers:
                     state=state,
                 )
             )
-    more: tuple[Block, ...] = (Items(tuple(asleep[:PAGE])),) if asleep else ()
+    asleep = asleep[:PAGE]
     if not active:
+        more = (Items(tuple(asleep)),) if asleep else ()
         return said(_("“{name}” has no active address: nothing to test.", name=shown), *more)
-    body = {"conversation": ctx.place.id, "person": ctx.person.id, "language": ctx.language, "name": shown}
+    body = {
+        "conversation": ctx.place.id,
+        "person": ctx.person.id,
+        "language": ctx.language,
+        "name": shown,
+        "asleep": [to_json(one) for one in asleep],
+        **outbox.way(ctx.place),
+    }
     batch = batches.start(ctx.tx, "test", body, ctx.now)
     rows = []
     for method in active.values():
@@ -234,7 +242,7 @@ def _send_tests(ctx: Context, shown: str, members: list[ContactRow]) -> Answers:
         len(active),
         name=shown,
     )
-    return said(title, *more)
+    return [Answer(Document(title), interim=True)]
 
 
 COMMANDS = (

@@ -199,15 +199,21 @@ def test_without_the_app_what_is_private_is_asked_for_one_to_one(make: Callable[
     assert town.types("help").status == 404
 
 
-def test_the_second_thing_to_say_about_one_message_comes_from_the_app(town: WeComTown) -> None:
+@pytest.mark.parametrize("settings", [{}, WITHOUT_APP], ids=["with the app", "robot only"])
+def test_the_report_of_a_test_comes_where_it_was_asked_for(
+    make: Callable[..., WeComTown], settings: dict[str, str]
+) -> None:
+    """The robot's address takes one answer: it is kept for the report, and the response says that this follows."""
+    town = make(**settings)
     town.said("contact add Ann 13800138000", "group")
     town.said(town.code_for(PHONE), "group")
     after = town.world.last
-    town.types("test Ann", "group")
+    assert "Testing “Ann”" in town.said("test Ann", "group")
+    town.said("contact list", "group", MEMBER)
     town.quiet()
     told = [event for event in town.world.after(after) if event.kind == "say"]
-    assert [event.place for event in told].count(GROUP) <= 1
-    assert "Test of Ann: 1 of 1 arrived" in "\n".join(words(event.body) for event in told)
+    assert {event.place for event in told} == {GROUP}
+    assert ["Test of Ann: 1 of 1 arrived" in words(event.body) for event in told].count(True) == 1
     assert not town.world.refusals("wecom")
 
 

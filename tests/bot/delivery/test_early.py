@@ -34,6 +34,7 @@ def idle(shop: Shop, *names: str) -> list[int]:
         robots = [robot(tx, name) for name in names]
     shop.owed(lambda tx: [card(tx, one, "first") for one in robots])
     assert len(shop.post.tries) >= len(names)
+    shop.until(lambda: not shop.worker._held)  # a sender gives its lane back, and lets go of it then
     shop.post.tries.clear()
     return robots
 

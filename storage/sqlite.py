@@ -56,9 +56,8 @@ class Connections(Generic[T]):
         self.made = made
         self._engine = _engine(url, settings)
         self._begin = begin
-        self._free: queue.SimpleQueue[None] = (
-            queue.SimpleQueue()
-        )  # a token for each; a semaphore costs ten times as much
+        # A token for each: a semaphore costs ten times as much.
+        self._free: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _each in range(most):
             self._free.put(None)
         self._idle: list[Connection] = []
@@ -123,11 +122,14 @@ class Connections(Generic[T]):
         except queue.Empty:
             raise TurnTimeout from None
         try:
-            conn = self._idle.pop() if self._idle else self._engine.connect()
+            try:
+                conn = self._idle.pop()
+            except IndexError:
+                conn = self._engine.connect()
+            return conn, conn.connection.driver_connection
         except BaseException:
             self._free.put(None)
             raise
-        return conn, conn.connection.driver_connection
 
     def _checked_in(self, conn: Connection) -> None:
         self._idle.append(conn)

@@ -159,15 +159,15 @@ def tell(
         or (message.inline == "replace" and in_place)
         or (message.inline == "buttons" and (bool(told.buttons) or first.interim))
     )
-    if first.interim and not inline and message.reply_url and message.platform in ctx.rules.once:
-        return Outcome(ctx.wake, ctx.language)  # that address takes one answer: the one that follows
+    # An address that takes one answer is kept for the one that follows.
+    unsaid = first.interim and not inline and bool(message.reply_url) and message.platform in ctx.rules.once
     alone = aside and not inline and ctx.place.platform in ctx.rules.private
     place = ctx.place
     if alone and message.whisper:
         place = people.heard(ctx.tx, message.whisper, message.platform, True, "", "", None, ctx.now, ctx.person.id)
     # Of what was done on our page the conversation that the link stood in hears as well.
     aloud = message.platform == LINK and in_place and ctx.place.platform != LINK
-    owed = [(first, told)] if aloud or not inline else []
+    owed = [(first, told)] if aloud or not (inline or unsaid) else []
     owed += [
         (one, drawn(ctx.tx, ctx.rules, one.document, ctx.language, ctx.place, ctx.person.id, ctx.now)) for one in rest
     ]

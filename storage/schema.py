@@ -47,7 +47,7 @@ class Moment(TypeDecorator[datetime]):
     impl = BigInteger
     cache_ok = True
 
-    # Instead of `process_bind_param` and `process_result_value`: for a moment two calls more would take most of the time.
+    # Instead of `process_bind_param` and `process_result_value`, which would be called through two functions more.
     def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], int | None]:  # noqa: ARG002
         return _bound
 
@@ -56,11 +56,11 @@ class Moment(TypeDecorator[datetime]):
 
 
 def _bound(moment: datetime | None) -> int | None:
-    return None if moment is None else (moment - EPOCH) // MILLISECOND
+    return None if moment is None else to_ms(moment)
 
 
 def _read(ms: Any) -> datetime | None:
-    return None if ms is None else EPOCH + timedelta(milliseconds=ms)
+    return None if ms is None else from_ms(ms)
 
 
 Key = BigInteger().with_variant(Integer, "sqlite")

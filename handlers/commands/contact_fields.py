@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import get_args
 
 from handlers import contacts as rules
 from handlers import examples, names, undo
 from handlers.commands import contact_answers, contact_form
 from handlers.commands.contract import Answers, said
 from handlers.commands.request import Request
-from handlers.commands.words import LANGUAGES, MENTION
+from handlers.commands.words import LANGUAGES, MENTION, Wish
 from handlers.context import Context
 from handlers.document import Facts, Paragraph
 from handlers.errors import CommandError
@@ -35,7 +35,6 @@ FIELDS: dict[str, Say] = {
 }
 """What can be changed, by its key and in words."""
 
-Wish = Literal["language", "timezone", "mention"]
 WISHES: tuple[Wish, ...] = get_args(Wish)
 """Fields about the cards that a contact gets."""
 

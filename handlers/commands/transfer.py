@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from handlers import contacts as rules
 from handlers import examples, names, sheets, undo, vcards
@@ -14,7 +14,7 @@ from handlers.addresses import EMAIL, PHONE, Address
 from handlers.audit_log import Key
 from handlers.commands.contract import PAGE, Answers, Command, confirm_first, paged, said
 from handlers.commands.request import Form, Request
-from handlers.commands.words import LANGUAGES, MENTION
+from handlers.commands.words import LANGUAGES, MENTION, Wish
 from handlers.context import Context
 from handlers.document import Block, Examples, Paragraph, Table
 from handlers.errors import CommandError
@@ -29,8 +29,7 @@ PAGE_BYTES = 1500
 
 FORMATS = {"csv": "csv", "vcard": "vcard", "vcf": "vcard", "vcards": "vcard", "名片": "vcard", "表格": "csv"}
 
-Field = Literal["language", "timezone", "mention"]
-WISHES: dict[Field, Say] = {"language": _("language"), "timezone": _("time zone"), "mention": _("mentions")}
+WISHES: dict[Wish, Say] = {"language": _("language"), "timezone": _("time zone"), "mention": _("mentions")}
 """Fields about the cards that a contact gets, in words."""
 
 OTHER_FORMATS = frozenset({"json", "xml", "yaml", "tsv", "txt", "xls", "xlsx", "excel", "pdf", "html"})
@@ -281,8 +280,8 @@ def _new_groups(ctx: Context, entry: Entry, contact_id: int, skipped: list[Say])
     return found
 
 
-def _new_wishes(entry: Entry, known: ContactRow | None, skipped: list[Say]) -> list[tuple[Field, str]]:
-    found: list[tuple[Field, str]] = []
+def _new_wishes(entry: Entry, known: ContactRow | None, skipped: list[Say]) -> list[tuple[Wish, str]]:
+    found: list[tuple[Wish, str]] = []
     for field in WISHES:
         text = str(getattr(entry, field))
         if not text:

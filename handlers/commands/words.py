@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import timedelta
+from typing import Literal
 
 # --- letters ----------------------------------------------------------------------------------------------------------
 
@@ -191,6 +192,9 @@ LANGUAGES = {
     "cn": "zh",
 }
 """What people call the two languages."""
+
+Wish = Literal["language", "timezone", "mention"]
+"""Fields about the cards that a contact gets."""
 
 MENTION = {
     "on": "on",

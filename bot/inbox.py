@@ -12,7 +12,7 @@ from typing import Any
 from bot.metrics import Heartbeats, Metrics
 from bot.platforms.contract import Incoming, Press
 from bot.rounds import Rounds
-from handlers import buttons, desk, exchange, outbox
+from handlers import buttons, desk, exchange, outbox, places
 from handlers.context import Rules
 from handlers.document import Document
 from handlers.texts import _
@@ -115,7 +115,7 @@ class Inbox:
         Raises ForgedButton for a press of what is no button of ours; then nothing is stored.
         """
         if incoming.press is not None:
-            buttons.opened(self._database.vault, incoming.press.token, link=incoming.platform == exchange.LINK)
+            buttons.opened(self._database.vault, incoming.press.token, link=incoming.platform == places.LINK)
         now = self._clock()
         try:
             with self._database.write() as tx:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from handlers import alert_cards, alerts, outbox
+from handlers import alert_cards, alerts, outbox, places
 from handlers import silences as rules_of_silences
 from handlers.context import Rules
 from handlers.routing import Target, targets
@@ -15,10 +15,6 @@ from handlers.silences import Ended
 from handlers.texts import Language
 from storage import contacts, groups, people, silences
 from storage.database import Tx
-from storage.silences import SilenceRow
-
-LINKED = "link:callboard/"
-"""How the conversation of a link in a card begins (see `handlers.links.of_method`); the id of the method follows."""
 
 
 def run(tx: Tx, rules: Rules, now: datetime) -> set[str]:
@@ -56,8 +52,9 @@ def report(tx: Tx, over: Ended, now: datetime) -> set[str]:
     document = rules_of_silences.document(over)
     language = rules_of_silences.language_of(row)
     dedupe = f"silence:{row.id}:over"
-    if row.conversation.startswith(LINKED):
-        return _to_card(tx, row, over, language, dedupe, now)
+    method_id = places.method_of(row.conversation)
+    if method_id is not None:
+        return _to_card(tx, method_id, over, language, dedupe, now)
     place = people.conversation_by_id(tx, row.conversation)
     if place is None:
         return set()
@@ -65,9 +62,9 @@ def report(tx: Tx, over: Ended, now: datetime) -> set[str]:
     return outbox.owe(tx, [owed])
 
 
-def _to_card(tx: Tx, row: SilenceRow, over: Ended, language: Language, dedupe: str, now: datetime) -> set[str]:
+def _to_card(tx: Tx, method_id: int, over: Ended, language: Language, dedupe: str, now: datetime) -> set[str]:
     """The same to the robot or mailbox whose card the silence was made on: it is no conversation."""
-    method = contacts.method_by_id(tx, int(row.conversation.removeprefix(LINKED)))
+    method = contacts.method_by_id(tx, method_id)
     if method is None or method.state != "active":
         return set()
     contact = contacts.by_id(tx, method.contact_id)

@@ -12,13 +12,11 @@ from handlers.buttons import drawn
 from handlers.commands.contract import Answers
 from handlers.context import Context, Rules
 from handlers.document import Document
+from handlers.places import LINK
 from handlers.texts import Language
 from handlers.verification import known_language
 from storage import identities, people
 from storage.database import Tx
-
-LINK = "link"
-"""The platform of those who follow a link to our page instead of pressing a button."""
 
 
 class Pressed(Protocol):

@@ -9,18 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from handlers import places
 from handlers.buttons import Bound, opened
 from handlers.commands import FORMS
 from handlers.commands.parser import parse
 from handlers.context import Rules
-from handlers.exchange import LINK
+from handlers.places import LINK
 from handlers.presses import pressed_before, question_over
 from handlers.silences import shown
 from handlers.texts import Language, Say, _, from_json
 from storage import alerts, contacts, people, presses, silences
 from storage.database import Tx
 
-_METHOD = f"{LINK}:callboard/"
 ID_MAX_CHARS = 255
 
 
@@ -39,11 +39,6 @@ class Visit:
     language: Language
     about: Say
     over: Say | None
-
-
-def of_method(method_id: int) -> str:
-    """The conversation of the links in what a contact method is sent."""
-    return f"{_METHOD}{method_id}"
 
 
 def visit(tx: Tx, rules: Rules, token: str, now: datetime) -> Visit:
@@ -78,8 +73,9 @@ def _name(tx: Tx, bound: Bound) -> str:
     if bound.person:
         person = people.by_id(tx, bound.person)
         return person.name if person else ""
-    if bound.conversation.startswith(_METHOD):
-        method = contacts.method_by_id(tx, int(bound.conversation.removeprefix(_METHOD)))
+    method_id = places.method_of(bound.conversation)
+    if method_id is not None:
+        method = contacts.method_by_id(tx, method_id)
         contact = contacts.by_id(tx, method.contact_id) if method else None
         return contact.name if contact else ""
     place = people.conversation_by_id(tx, bound.conversation)

@@ -12,7 +12,8 @@ from handlers.commands.contract import said
 from handlers.commands.parser import parse
 from handlers.context import Answer, Context, Rules
 from handlers.errors import FormError, OnCallError
-from handlers.exchange import LINK, Outcome, Pressed, Said
+from handlers.exchange import Outcome, Pressed, Said
+from handlers.places import LINK
 from handlers.texts import Say, _, render
 from handlers.times import local
 from handlers.verification import known_language

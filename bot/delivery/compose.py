@@ -13,7 +13,7 @@ from bot.imports import Cloud
 from bot.markup.plain import cut
 from bot.platforms.contract import Place, Platform, Speaker
 from bot.refusals import NO_ANSWER, Refusal
-from handlers import cards, digests, examples, links
+from handlers import cards, digests, examples, places
 from handlers.addresses import PHONE
 from handlers.budgets import Throttle
 from handlers.buttons import as_links
@@ -392,4 +392,4 @@ class Sender:
         take = () if acked else (button(_("Acknowledge"), examples.ack(number), "a"),)
         over = button(_("Resolve"), examples.resolve(number), "r")
         buttons = (*take, over, button(_("Silence 2 h"), examples.silence(number), "s"))
-        return as_links(tx.vault, self.rules, buttons, "", links.of_method(method.id), row.created_at)
+        return as_links(tx.vault, self.rules, buttons, "", places.of_cards(method.id), row.created_at)

@@ -22,7 +22,8 @@ from handlers import links
 from handlers.buttons import PAGE, ForgedButton
 from handlers.context import Rules
 from handlers.document import Document, Items, localize
-from handlers.exchange import LINK, Outcome
+from handlers.exchange import Outcome
+from handlers.places import LINK
 from handlers.texts import Language, Say, _, render
 from handlers.urls import safe_url
 from storage.database import Database

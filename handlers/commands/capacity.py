@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial, reduce
 
-from handlers import meters, outbox
+from handlers import meters, outbox, places
 from handlers.addresses import PHONE, channel_name
 from handlers.budgets import Throttle, next_slot, past
 from handlers.commands.contract import PAGE, Answers, Command, paged, said
@@ -67,11 +67,7 @@ def _destination(tx: Tx, lane: str, masked: str = "") -> Say:
         person = people.by_id(tx, rest)
         return _("one-to-one chat with {person}", person=(person.name if person else "") or rest)
     if way == "chat":
-        place = people.conversation_by_id(tx, rest)
-        platform = meters.platform_name(rest.partition(":")[0])
-        if place is None or place.direct or not place.title:
-            return _("a conversation in {platform}", platform=platform)
-        return _("{platform}: {title}", platform=platform, title=place.title)
+        return places.shown(tx, rest)
     address = masked or backlog.masked(tx, PHONE if way == outbox.VOICE else way, rest)
     return _("{channel} {address}", channel=channel_name(way), address=address) if address else channel_name(way)
 

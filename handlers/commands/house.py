@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from handlers import audit_log, examples, people_names, receipts, undo
+from handlers import audit_log, examples, people_names, places, receipts, undo
 from handlers.addresses import channel_name
 from handlers.commands.contract import PAGE, Answers, Command, paged, said
 from handlers.commands.request import Form, Request
@@ -79,6 +79,7 @@ def audit_(ctx: Context, request: Request) -> Answers:
         (
             local(row.at, ctx.rules.zone),
             named(row.person) if row.person else _("by itself"),
+            places.shown(ctx.tx, row.conversation) if row.conversation else "",
             audit_log.action_words(row.action),
             row.subject,
             audit_log.told(row.before, named),
@@ -86,7 +87,7 @@ def audit_(ctx: Context, request: Request) -> Answers:
         )
         for row in page
     )
-    header: tuple[Say, ...] = (_("When"), _("Who"), _("What"), _("On"), _("Before"), _("After"))
+    header: tuple[Say, ...] = (_("When"), _("Who"), _("Conversation"), _("What"), _("On"), _("Before"), _("After"))
     return paged(ctx, request, count, n_("{n} change", "{n} changes", count), Table(header, rows))
 
 

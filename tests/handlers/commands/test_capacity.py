@@ -111,6 +111,7 @@ def test_conversations_and_people_in_the_queue_have_their_names(database: Databa
     assert {row[0] for row in say(database, "queue")[1:]} == {
         "Lark: night watch",
         "a conversation in Lark",
+        "a one-to-one chat in Lark",
         "one-to-one chat with Lin",
     }
 

@@ -29,7 +29,11 @@ def shown(tx: Tx, place: str) -> Say:
     if method_id is not None:
         method = contacts.method_by_id(tx, method_id)
         contact = contacts.by_id(tx, method.contact_id) if method else None
-        return _("a card sent to {contact}", contact=contact.name) if contact else _("a card of an address that was removed")
+        return (
+            _("a card sent to {contact}", contact=contact.name)
+            if contact
+            else _("a card of an address that was removed")
+        )
     platform = meters.platform_name(place.partition(":")[0])
     known = people.conversation_by_id(tx, place)
     if known is None:

@@ -51,7 +51,7 @@ all others."""
 
 @dataclass(frozen=True, slots=True)
 class LaneRow:
-    """`cards` and `rules` are what `handlers.digests` remembers; None: nothing yet."""
+    """`cards` and `rules` are what `handlers.merging` remembers; None: nothing yet."""
 
     key: str
     token: int

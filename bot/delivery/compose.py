@@ -21,7 +21,6 @@ from handlers.context import Rules
 from handlers.document import Button, Document, Link, from_json, localize
 from handlers.errors import DeliveryError
 from handlers.mentions import Mention, of_contact, wanted
-from handlers.model import Alert
 from handlers.outbox import CHAT, VOICE, key_of
 from handlers.outcomes import OVER
 from handlers.templates import Occasion, TemplateFailed, applied, part_of
@@ -38,13 +37,8 @@ from storage.templates import FAILURE_MAX_CHARS, TemplateRow
 
 log = logging.getLogger(__name__)
 
-KINDS: Mapping[str, Kind] = {
-    "alert": "alert",
-    "code": "code",
-    "test": "test",
-    "notice": "notice",
-    "digest": "digest",
-}
+WRITTEN: Mapping[str, Kind] = {"code": "code", "test": "test", "notice": "notice"}
+"""Kinds whose words were written when they were owed."""
 
 UNSPEAKABLE = frozenset({"content", "unsafe"})
 """Reasons of a refusal that the words of some title were to blame for; which one, no platform says."""
@@ -102,12 +96,10 @@ class Sender:
 
     def needless(self, tx: Tx, row: DeliveryRow) -> DeliveryError | None:
         """Why the message does not have to be sent any more, for those that would use up a scarce slot."""
-        return None if self._still_calls(tx, row) else NOBODY_TO_CALL.error()
+        return NOBODY_TO_CALL.error() if row.channel == VOICE and not self._still_calls(tx, row) else None
 
     def _still_calls(self, tx: Tx, row: DeliveryRow) -> bool:
-        """Whether an alert that somebody is to be called for is still open and nobody's; True for all that is no call."""
-        if row.channel != VOICE:
-            return True
+        """Whether an alert that somebody is to be called for is still open and nobody's; True for a call about no alert."""
         if row.kind == "digest":
             return receipts.calls_wanted(tx, row.id)
         stored = alerts.by_id(tx, row.alert_id or 0) if row.kind == "alert" else None
@@ -248,8 +240,18 @@ class Sender:
             raise DeliveryError("gone", _("The address was removed meanwhile."), permanent=True)
         if method.state == "disabled" and row.kind != "code":
             raise DeliveryError("disabled", _("The address is disabled; it has to be verified again."), permanent=True)
+        needless = self.needless(tx, row)
+        if needless is not None:
+            raise needless
         broken: list[tuple[TemplateRow, str]] = []
-        message = self._message(tx, row, method, now, None if quickly else broken)
+        if row.kind == "alert":
+            message = self._alert_message(tx, row, method, now, None if quickly else broken)
+        elif row.kind == "digest":
+            message = self._digest_message(tx, row, method, now)
+        else:
+            message = self._written_message(row, now)
+        if row.begun_at is not None:  # a crash lay in between
+            message = _maybe_repeated(message)
         return Composed(message, Target(method.address, method.secret), tuple(broken))
 
     def _note(self, broken: Sequence[tuple[TemplateRow, str]], now: datetime) -> None:
@@ -274,66 +276,79 @@ class Sender:
         person = people.by_id(tx, method.verified_by) if method.verified_by else None
         return known_language(person, self.rules.language)
 
-    def _message(
+    def _alert_message(
         self, tx: Tx, row: DeliveryRow, method: MethodRow, now: datetime, broken: list[tuple[TemplateRow, str]] | None
     ) -> Message:
-        """The message as it is owed now; templates that cannot be filled in are added to `broken` (None: see `_card`)."""
-        if not self._still_calls(tx, row):
-            raise NOBODY_TO_CALL.error()
-        payload = row.payload or {}
-        language: Language = self.rules.language
-        alert: Alert | None = None
-        thread = ""
-        mention: Mention | None = None
-        if row.kind == "alert":
-            stored = alerts.by_id(tx, row.alert_id or 0)
-            if stored is None:
-                raise DeliveryError("gone", _("The alert was removed meanwhile."), permanent=True)
-            alert = cards.reported(stored, row.alert_status, row.alert_severity)
-            contact = contacts.by_id(tx, method.contact_id)
-            language = cards.language_of(contact, self._language_heard(tx, method))
-            acked = stored.acked_by is not None
-            about = Occasion(
-                alert,
-                stored.id,
-                source=stored.source_name,
-                group=row.group_name,
-                zone=zone_named(contact.timezone if contact else None, self.rules.zone),
-                language=language,
-                history=cards.history_of(tx, stored),
-            )
-            document = self._card(tx, row, stored.source_id, about, broken)
-            if contact is not None and wanted(contact.mention, alert, acknowledged=acked):
-                mention = self._mention(tx, method)
-            if row.channel not in WITHOUT_LINKS and alert.status == "firing" and not alert.post:
-                actions = self._actions(tx, row, method, stored.id, acked=acked, language=language)
-                document = replace(document, links=(*actions, *document.links))
-            thread = f"alert-{stored.id}-{to_ms(stored.first_at):x}"
-        elif row.kind == "digest":
-            language = self._language(tx, method)
-            document = localize(self._named(tx, row, language, now), language)
-        else:
-            language = "en" if payload["language"] == "en" else "zh"
-            document = from_json(payload["document"])
-            if row.kind == "test":
-                alert = cards.test_alert(document)
-        if row.begun_at is not None and row.kind != "code":  # a crash lay in between
-            document = localize(cards.maybe_repeated(document), language)
-        return Message(
-            document=document,
+        """The alert's card for this address, as the alert is now; `broken`: see `_card`."""
+        stored = alerts.by_id(tx, row.alert_id or 0)
+        if stored is None:
+            raise DeliveryError("gone", _("The alert was removed meanwhile."), permanent=True)
+        alert = cards.reported(stored, row.alert_status, row.alert_severity)
+        contact = contacts.by_id(tx, method.contact_id)
+        language = cards.language_of(contact, self._language_heard(tx, method))
+        acked = stored.acked_by is not None
+        about = Occasion(
+            alert,
+            stored.id,
+            source=stored.source_name,
+            group=row.group_name,
+            zone=zone_named(contact.timezone if contact else None, self.rules.zone),
             language=language,
-            kind=KINDS[row.kind],
-            key=key_of(row),
-            now=now,
+            history=cards.history_of(tx, stored),
+        )
+        document = self._card(tx, row, stored.source_id, about, broken)
+        mention: Mention | None = None
+        if contact is not None and wanted(contact.mention, alert, acknowledged=acked):
+            mention = self._mention(tx, method)
+        if row.channel not in WITHOUT_LINKS and alert.status == "firing" and not alert.post:
+            actions = self._actions(tx, row, method, stored.id, acked=acked, language=language)
+            document = replace(document, links=(*actions, *document.links))
+        return Message(
+            document,
+            language,
+            "alert",
+            key_of(row),
+            now,
             alert=alert,
-            number=document.number if row.kind == "digest" else row.alert_id,
+            number=row.alert_id,
+            group=row.group_name,
+            thread=f"alert-{stored.id}-{to_ms(stored.first_at):x}",
+            plain=row.plain,
+            again=row.reason == NO_ANSWER,
+            post=alert.post.body if alert.post and alert.post.platform == row.channel else None,
+            mention=mention,
+        )
+
+    def _digest_message(self, tx: Tx, row: DeliveryRow, method: MethodRow, now: datetime) -> Message:
+        language = self._language(tx, method)
+        document = localize(self._named(tx, row, language, now), language)
+        return Message(
+            document,
+            language,
+            "digest",
+            key_of(row),
+            now,
+            number=document.number,
+            group=row.group_name,
+            plain=row.plain,
+            again=row.reason == NO_ANSWER,
+        )
+
+    def _written_message(self, row: DeliveryRow, now: datetime) -> Message:
+        payload = row.payload or {}
+        document = from_json(payload["document"])
+        return Message(
+            document,
+            "en" if payload["language"] == "en" else "zh",
+            WRITTEN[row.kind],
+            key_of(row),
+            now,
+            alert=cards.test_alert(document) if row.kind == "test" else None,
+            number=row.alert_id,
             group=row.group_name,
             code=str(payload.get("code", "")),
-            thread=thread,
             plain=row.plain,
-            again=row.begun_at is not None or row.reason == NO_ANSWER,
-            mention=mention,
-            post=alert.post.body if alert and alert.post and alert.post.platform == row.channel else None,
+            again=row.reason == NO_ANSWER,
         )
 
     def _card(
@@ -393,3 +408,11 @@ class Sender:
         over = button(_("Resolve"), examples.resolve(number), "r")
         buttons = (*take, over, button(_("Silence 2 h"), examples.silence(number), "s"))
         return as_links(tx.vault, self.rules, buttons, "", places.of_cards(method.id), row.created_at)
+
+
+def _maybe_repeated(message: Message) -> Message:
+    """The message, when its last try was cut short. A code does not say so: it is the same code."""
+    if message.kind == "code":
+        return replace(message, again=True)
+    document = localize(cards.maybe_repeated(message.document), message.language)
+    return replace(message, document=document, again=True)

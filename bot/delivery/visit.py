@@ -1,7 +1,7 @@
 """What a sender does with a lane that it holds: one message after the other, within the lane's budgets.
 
 Each is sent between two short transactions: the first reserves the send in the lane's window, the second writes what
-became of it. A crash in between means one message may be sent again, never that one is lost.
+became of it (`bot.delivery.record`). A crash in between means one message may be sent again, never that one is lost.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot.delivery.compose import Composed, Sender
-from bot.metrics import Metrics
-from handlers import digests, meters, outbox, outcomes, retries
+from bot.delivery.record import Recorder
+from handlers import merging, meters, outbox, retries
 from handlers.budgets import Throttle, kept, next_slot, past
 from handlers.context import Rules
-from handlers.digests import Merge, Send, Traffic, Wait
 from handlers.errors import DeliveryError
-from handlers.retries import DeadLetter, RetryLater, Simplify
+from handlers.merging import Merge, Send, Traffic, Wait
 from handlers.texts import _, from_json, to_json
 from handlers.times import local
 from storage import crowds, deliveries, lanes
 from storage.crowds import Waiting
-from storage.database import Database, Tx, is_unavailable
+from storage.database import Database, Tx
 from storage.deliveries import DeliveryRow
 from storage.lanes import LaneRow
 from storage.schema import from_ms, to_ms
@@ -61,26 +60,22 @@ class Visit:
 
     def __init__(
         self,
+        lane: LaneRow,
         database: Database,
         rules: Rules,
         sender: Sender,
-        lane: LaneRow,
+        recorder: Recorder,
         clock: Callable[[], datetime],
-        metrics: Metrics,
-        chance: Callable[[], float],
         *,
         settled_at: datetime,
-        pause: Callable[[], bool],
     ) -> None:
-        """`pause`: waits a little; False when there is no time left to wait."""
-        self._pause = pause
+        """`settled_at`: what may have been sent before a crash waits until then."""
+        self._lane = lane
         self._database = database
         self._rules = rules
         self._sender = sender
-        self._lane = lane
+        self._recorder = recorder
         self._clock = clock
-        self._metrics = metrics
-        self._chance = chance
         self._settled_at = settled_at
         self._window = list(lane.sent)
         self._cards = list(lane.cards or ())
@@ -156,7 +151,7 @@ class Visit:
         return _Start(row, now)
 
     def _drop(self, row: DeliveryRow, why: DeliveryError, reason: str) -> bool:
-        self._give_up(row, why, reason)
+        self._recorder.given_up(row, why, reason)
         return True
 
     def _settle_down(self, row: DeliveryRow) -> bool:
@@ -183,7 +178,7 @@ class Visit:
 
     def _alert(self, tx: Tx, head: DeliveryRow, now: datetime, *, alone: bool) -> _Start | Callable[[], bool]:
         """What comes next of the alerts that wait, `head` the most urgent: a card, a digest, or nothing yet."""
-        share = digests.share_of(self._budgets)
+        share = merging.share_of(self._budgets)
         # Of a small limit more sends are remembered than it needs, so that they can be divided.
         self._budgets = (*self._budgets, share.throttle)
         traffic = Traffic(self._window, self._cards, self._budgets, share, to_ms(now))
@@ -193,21 +188,21 @@ class Visit:
             return _Start(head, now)
         room = traffic.room()
         late: list[Waiting] = []
-        waiting = crowds.around(tx, head, now, digests.MOST if brief else room + 1)
+        waiting = crowds.around(tx, head, now, merging.MOST if brief else room + 1)
         if not brief and len(waiting) > room:
-            waiting = crowds.around(tx, head, now, digests.MOST)
-            if len(waiting) == digests.MOST:
+            waiting = crowds.around(tx, head, now, merging.MOST)
+            if len(waiting) == merging.MOST:
                 late = crowds.around(tx, head, now, LATEST, newest=True)
         if not waiting:
             return _Start(head, now)
         # An alarm that comes while the others wait is looked at if it may go before them.
         self._calm_for = outbox.OTHER if traffic.may_go_ahead() else outbox.CRITICAL
         if brief:
-            decision = digests.summed_up(waiting, to_ms(now))
+            decision = merging.summed_up(waiting, to_ms(now))
         elif len(waiting) <= room:
-            decision = digests.calm(waiting, traffic)
+            decision = merging.calm(waiting, traffic)
         else:
-            decision = digests.crowded(waiting, late, traffic, self._told)
+            decision = merging.crowded(waiting, late, traffic, self._told)
         match decision:
             case Wait(until):
                 return partial(self._calm, head, from_ms(until))
@@ -231,13 +226,11 @@ class Visit:
     ) -> bool:
         """Makes a digest of as many as fit and sends it. A crash in between leaves it ready, and merged what it names."""
         with self._database.read() as tx:
-            size, fresh = crowds.size(tx, head.lane, now - timedelta(seconds=digests.INFLOW_S))
+            size, fresh = crowds.size(tx, head.lane, now - timedelta(seconds=merging.INFLOW_S))
         # What the first digest of a visit took away came as fast as what it left.
         self._inflow = max(self._inflow, fresh)
-        coming = self._inflow * digests.STORM_S / digests.INFLOW_S
         more = max(0, size - len(waiting))
-        oldest = min(to_ms(one.created_at) for one in waiting)
-        least = round((size + coming) / traffic.digests_soon(oldest))
+        least = traffic.least_named(waiting, size, self._inflow)
         named = self._sender.gathered(waiting, head, more, least, now)
         if len(named) == len(waiting) and not more and now < full_before:
             return self._calm(head, min(full_before, now + timedelta(milliseconds=traffic.share.pace_ms)))
@@ -251,7 +244,7 @@ class Visit:
             deliveries.begin(tx, digest_id, now)
         if digest is None:
             return False
-        self._told = digests.remembered(self._told, named, to_ms(now))
+        self._told = merging.remembered(self._told, named, to_ms(now))
         return self._send(digest, now)
 
     def _say_why(self, row: DeliveryRow, until: datetime) -> None:
@@ -286,150 +279,29 @@ class Visit:
         if self._chosen is not None:
             chosen, ahead = self._chosen
             self._chosen = None
-            self._told = digests.remembered(self._told, [chosen], to_ms(now))
+            self._told = merging.remembered(self._told, [chosen], to_ms(now))
             if ahead:
                 self._cards = [*self._cards, self._window[-1]][-len(self._window) :]
-        if error is None:
-            self._took(row, receipt, took_ms)
-            return not self._released
-        return self._failed(row, error, took_ms)
-
-    def _took(self, row: DeliveryRow, receipt: str, took_ms: int) -> None:
-        now = self._clock()
+        if error is not None:
+            return self._failed(row, error, took_ms)
         self._fails = 0
-        since = [row.created_at] if row.kind == "alert" else []
-
-        released = False
-
-        def write(tx: Tx) -> None:
-            nonlocal since, released
-            released = False  # whatever was written before this was taken back
-            if row.kind == "digest":
-                since = [one.created_at for one in crowds.merged(tx, row.id)]
-            woken = outcomes.sent(tx, row, receipt, self._rules, now)
-            deliveries.tried(tx, row.id, now, "sent", "", took_ms)
-            lanes.wake(tx, woken, now)
-            # Most lanes have one message. Not together with other lanes' locks: two visits could wait for each other.
-            if not woken:
-                released = self._give_back(tx, only_idle=True)
-
-        def write_least(tx: Tx) -> None:
-            deliveries.settle(tx, row.id, state="sent", done_at=now, receipt=receipt[:255], reason="", say=None)
-            crowds.settle_merged(tx, row.id, state="sent", done_at=now, reason="", say=None)
-
-        try:
-            self._settle(row, write)
-            self._released = released
-        except Exception:
-            # Whatever was to follow from it: the platform took the message, and must not get it again and again.
-            log.exception("what follows from a sent message could not be written", extra={"delivery": row.id})
-            self._settle(row, write_least)
-        self._metrics.deliveries.labels(row.channel, "sent").inc()
-        for moment in since:
-            self._metrics.delivery_seconds.observe(max(0.0, (now - moment).total_seconds()))
-
-    def _settle(self, row: DeliveryRow, write: Callable[[Tx], None]) -> None:
-        """Writes what became of a message, again and again where the database cannot take it just now.
-
-        A message whose end was never written is sent once more. Meanwhile the lane sends nothing, and when its lease has
-        run out somebody else will have taken it.
-        """
-
-        def once_more(tx: Tx) -> None:
-            # The commit that seemed to fail may have been one.
-            known = deliveries.by_id(tx, row.id)
-            if known is not None and known.state == "ready":
-                write(tx)
-
-        end = time.monotonic() + LEASE.total_seconds()
-        again = False
-        while True:
-            try:
-                self._database.write_together(once_more if again else write)
-                return
-            except Exception as error:
-                if not is_unavailable(error) or time.monotonic() >= end or not self._pause():
-                    raise
-                log.warning("the end of a send could not be written yet", extra={"delivery": row.id})
-                again = True
+        self._released = self._recorder.sent(row, receipt, took_ms, partial(self._give_back, only_idle=True))
+        return not self._released
 
     def _failed(self, row: DeliveryRow, error: DeliveryError, took_ms: int) -> bool:
         now = self._clock()
-        outcome = "unknown" if error.unknown else "permanent" if error.permanent else "temporary"
-        self._metrics.deliveries.labels(row.channel, outcome).inc()
         self._fails += 1
-        log.info(
-            "a send did not work",
-            extra={"delivery": row.id, "channel": row.channel, "outcome": outcome, "reason": error.reason},
-        )
-        if row.kind == "code" and row.channel == "sms" and error.unknown:
-            # It may have arrived, and a second one within the minute would be refused: the person can ask again.
-            with self._database.write() as tx:
-                deliveries.tried(tx, row.id, now, outcome, error.reason, took_ms)
-                lanes.wake(tx, outcomes.sent(tx, row, "", self._rules, now), now)
+        later = self._recorder.failed(row, error, took_ms, now)
+        if later is None:
             return True
-        decision = retries.decide(
-            error,
-            attempts=row.attempts + 1,
-            plain=row.plain,
-            expires_at=row.expires_at,
-            now=now,
-            chance=self._chance(),
-        )
-        match decision:
-            case Simplify():
-                if row.kind == "digest":
-                    self._dissolve(row, error, outcome, took_ms)
-                else:
-                    self._again(row, error, outcome, took_ms, due_at=now, plain=True)
-                return True
-            case RetryLater(at, pause):
-                self._again(row, error, outcome, took_ms, due_at=at, plain=row.plain)
-                if not pause and row.attempts + 1 >= PATIENT_TRIES:
-                    at = now + timedelta(seconds=retries.DELAYS_S[0])
-                if pause or (row.priority < lanes.AHEAD and row.kind != "digest"):
-                    self._open_at = at
-                else:  # nobody asked for it: a person who waits for a code or an answer need not wait for an alert
-                    self._calm_at, self._calm_for = at, lanes.AHEAD
-                return False
-            case DeadLetter(reason):
-                self._give_up(row, error, reason, outcome=outcome, took_ms=took_ms)
-                return True
-
-    def _again(
-        self, row: DeliveryRow, error: DeliveryError, outcome: str, took_ms: int, *, due_at: datetime, plain: bool
-    ) -> None:
-        now = self._clock()
-
-        def write(tx: Tx) -> None:
-            deliveries.tried(tx, row.id, now, outcome, error.reason, took_ms)
-            deliveries.settle(tx, row.id, due_at=due_at, plain=plain, reason=error.reason[:64], say=to_json(error.say))
-
-        self._settle(row, write)
-
-    def _dissolve(self, row: DeliveryRow, error: DeliveryError, outcome: str, took_ms: int) -> None:
-        now = self._clock()
-        with self._database.write() as tx:
-            deliveries.tried(tx, row.id, now, outcome, error.reason, took_ms)
-            outcomes.dissolved(tx, row, error.reason[:64], now)
-
-    def _give_up(
-        self, row: DeliveryRow, error: DeliveryError, reason: str, *, outcome: str = "", took_ms: int = 0
-    ) -> None:
-        now = self._clock()
-
-        def write(tx: Tx) -> None:
-            if outcome:
-                deliveries.tried(tx, row.id, now, outcome, error.reason, took_ms)
-            woken = outcomes.given_up(tx, row, error, reason, self._rules, now)
-            lanes.wake(tx, woken, now)
-
-        self._settle(row, write)
-        if reason == outcomes.OVER:
-            self._metrics.deliveries.labels(row.channel, "cancelled").inc()
-            return
-        self._metrics.deliveries.labels(row.channel, "dead").inc()
-        log.warning("a message was given up", extra={"delivery": row.id, "channel": row.channel, "reason": reason})
+        at = later.at
+        if not later.pause and row.attempts + 1 >= PATIENT_TRIES:
+            at = now + timedelta(seconds=retries.DELAYS_S[0])
+        if later.pause or (row.priority < lanes.AHEAD and row.kind != "digest"):
+            self._open_at = at
+        else:  # nobody asked for it: a person who waits for a code or an answer need not wait for an alert
+            self._calm_at, self._calm_for = at, lanes.AHEAD
+        return False
 
     def rest(self) -> None:
         """The lane stays closed for a while: what broke a rule of ours just now would break it again at once."""

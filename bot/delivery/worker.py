@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from bot.delivery.compose import Sender
+from bot.delivery.record import Recorder
 from bot.delivery.shares import Choice, Held, choices
 from bot.delivery.visit import LEASE, Visit
 from bot.metrics import Heartbeats, Metrics
@@ -85,9 +86,7 @@ class Worker:
         self._rules = rules
         self._sender = sender
         self._clock = clock
-        self._metrics = metrics
         self._heartbeats = heartbeats
-        self._chance = chance
         self._senders = senders
         self._poll_s = poll_s
         self._held: dict[str, Held] = {}
@@ -109,6 +108,15 @@ class Worker:
         self._pause_s = 0.0
         self._thread: threading.Thread | None = None
         self._last = self._started_at = clock()
+        self._recorder = Recorder(
+            database,
+            rules,
+            metrics,
+            clock=clock,
+            chance=chance,
+            pause=lambda: not self._stopped.wait(AGAIN_S),
+            patience=LEASE,
+        )
 
     def wake(self) -> None:
         """Something is due; from any thread."""
@@ -322,15 +330,13 @@ class Worker:
 
     def _visit_of(self, lane: LaneRow) -> Visit:
         return Visit(
+            lane,
             self._database,
             self._rules,
             self._sender,
-            lane,
+            self._recorder,
             self._clock,
-            self._metrics,
-            self._chance,
             settled_at=self._started_at + SETTLING,
-            pause=lambda: not self._stopped.wait(AGAIN_S),
         )
 
     def _visits(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from bot.aliyun_reading import PAGE_SIZE, Account, text, texts, whole
-from handlers.imports import Book, Entry, Team, Value
+from handlers.import_books import Book, Entry, Team, Value
 
 URL = "https://metrics.cn-hangzhou.aliyuncs.com"
 RIGHTS = {

@@ -13,7 +13,7 @@ from typing import Any
 
 from bot.aliyun_reading import MOST_PAGES, Account, dig, objects, text, texts, whole_number
 from handlers.errors import DeliveryError
-from handlers.imports import Book, Entry, Team, Value
+from handlers.import_books import Book, Entry, Team, Value
 from storage.schema import to_ms
 
 URL = "https://das.cn-shanghai.aliyuncs.com"

@@ -14,8 +14,8 @@ from bot.http import Http
 from handlers import import_orders, import_reports
 from handlers.context import Rules
 from handlers.errors import DeliveryError
+from handlers.import_books import Book
 from handlers.import_wishes import system_name
-from handlers.imports import Book
 from handlers.texts import Say, _
 from storage import lanes
 from storage.database import Database

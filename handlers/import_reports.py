@@ -12,9 +12,11 @@ from handlers.commands.request import Request
 from handlers.contacts import joined
 from handlers.context import Context, Rules
 from handlers.document import Block, Document, Examples, Paragraph, Table
+from handlers.import_books import ACCEPTED, Book
 from handlers.import_orders import asked_by, owe, wish_of
+from handlers.import_results import Came, Line
 from handlers.import_wishes import Wish, system_name
-from handlers.imports import ACCEPTED, Book, Came, Line, carry_out
+from handlers.imports import carry_out
 from handlers.texts import Say, _, from_json, to_json
 from storage import imports
 from storage.database import Tx

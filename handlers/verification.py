@@ -51,7 +51,30 @@ def next_code_at(ctx: Context, method: MethodRow) -> tuple[datetime, bool]:
 
 def start(ctx: Context, contact_name: str, method: MethodRow) -> Say:
     """Sends a code to the method; the sentence that says so. Raises VerificationError when none may be sent now."""
-    shown = method.address if ctx.sees_all_of(method.contact_id) and method.channel not in WEBHOOKS else method.masked
+    shown = _shown(ctx, method)
+    _check_possible(ctx, method, shown)
+    _issue(ctx, contact_name, method)
+    if method.channel == "arms":
+        return _("An event with a code is on its way to ARMS at {address}. Reply the code to me.", address=shown)
+    if method.channel in WEBHOOKS:
+        return _(
+            "A card with a code is on its way to the group behind {address}. Reply the code to me, best in that same group.",
+            address=shown,
+        )
+    return _(
+        "A code is on its way to {address}. Reply its six digits to me within {wait}.",
+        address=shown,
+        wait=lasting(GOOD_FOR),
+    )
+
+
+def _shown(ctx: Context, method: MethodRow) -> str:
+    """The address as this person may read it; a webhook is a secret to everybody."""
+    return method.address if ctx.sees_all_of(method.contact_id) and method.channel not in WEBHOOKS else method.masked
+
+
+def _check_possible(ctx: Context, method: MethodRow, shown: str) -> None:
+    """Raises VerificationError when no code can be sent to this address, or none now."""
     missing = ctx.rules.missing.get(method.channel)
     if missing:
         raise VerificationError(
@@ -63,26 +86,32 @@ def start(ctx: Context, contact_name: str, method: MethodRow) -> Say:
             )
         )
     possible, yours = next_code_at(ctx, method)
-    if possible > ctx.now and yours:
+    if possible <= ctx.now:
+        return
+    wait, time = lasting(possible - ctx.now), local(possible, ctx.rules.zone)
+    if yours:
         raise VerificationError(
             _(
                 "No code to {address} now: you had {most} codes sent today, which is the most for one person."
                 " The next one is possible in {wait}, at {time}; somebody else can ask for it before.",
                 address=shown,
                 most=PER_PERSON[0].count,
-                wait=lasting(possible - ctx.now),
-                time=local(possible, ctx.rules.zone),
+                wait=wait,
+                time=time,
             )
         )
-    if possible > ctx.now:
-        raise VerificationError(
-            _(
-                "No further code to {address} now; the next one is possible in {wait}, at {time}.",
-                address=shown,
-                wait=lasting(possible - ctx.now),
-                time=local(possible, ctx.rules.zone),
-            )
+    raise VerificationError(
+        _(
+            "No further code to {address} now; the next one is possible in {wait}, at {time}.",
+            address=shown,
+            wait=wait,
+            time=time,
         )
+    )
+
+
+def _issue(ctx: Context, contact_name: str, method: MethodRow) -> None:
+    """Makes the code, in place of one that was on its way, and owes its message."""
     digits = ctx.rules.new_code()
     code_id = codes.issue(
         ctx.tx,
@@ -96,36 +125,20 @@ def start(ctx: Context, contact_name: str, method: MethodRow) -> Say:
         expires_at=ctx.now + GOOD_FOR,
     )
     deliveries.cancel_for_method(ctx.tx, method.id, "code", ctx.now)
-    ctx.wake |= outbox.owe(
-        ctx.tx,
-        [
-            outbox.to_method(
-                method,
-                contact_name,
-                "code",
-                message(contact_name, method.channel, digits),
-                cards.language_of(contacts.by_id(ctx.tx, method.contact_id), ctx.language),
-                dedupe=f"code:{code_id}",
-                priority=outbox.CODE,
-                now=ctx.now,
-                life=GOOD_FOR,
-                code_id=code_id,
-                payload={"code": digits},
-            )
-        ],
+    owed = outbox.to_method(
+        method,
+        contact_name,
+        "code",
+        message(contact_name, method.channel, digits),
+        cards.language_of(contacts.by_id(ctx.tx, method.contact_id), ctx.language),
+        dedupe=f"code:{code_id}",
+        priority=outbox.CODE,
+        now=ctx.now,
+        life=GOOD_FOR,
+        code_id=code_id,
+        payload={"code": digits},
     )
-    if method.channel == "arms":
-        return _("An event with a code is on its way to ARMS at {address}. Reply the code to me.", address=shown)
-    if method.channel in WEBHOOKS:
-        return _(
-            "A card with a code is on its way to the group behind {address}. Reply the code to me, best in that same group.",
-            address=shown,
-        )
-    return _(
-        "A code is on its way to {address}. Reply its six digits to me within {wait}.",
-        address=shown,
-        wait=lasting(GOOD_FOR),
-    )
+    ctx.wake |= outbox.owe(ctx.tx, [owed])
 
 
 def message(contact_name: str, channel: str, digits: str) -> Document:
@@ -233,7 +246,6 @@ def _confirmed(ctx: Context, code: codes.CodeRow) -> Document:
         conversation=conversation,
     )
     ctx.log("verify", contact.name, {"state": method.state}, {"method": method.masked, "state": "active"})
-    shown = method.address if ctx.sees_all_of(contact.id) and method.channel not in WEBHOOKS else method.masked
     linked: Say = _("The robot's webhook is linked to this conversation.")
     if ctx.place.title:
         linked = _("The robot's webhook is linked to this conversation (“{title}”).", title=ctx.place.title)
@@ -242,7 +254,7 @@ def _confirmed(ctx: Context, code: codes.CodeRow) -> Document:
         _(
             "Confirmed: {channel} {address} of {name} is active and gets alerts from now on.",
             channel=channel_name(method.channel),
-            address=shown,
+            address=_shown(ctx, method),
             name=contact.name,
         ),
         blocks,

@@ -18,7 +18,7 @@ from handlers.commands.words import LANGUAGES, MENTION, Wish
 from handlers.context import Context
 from handlers.document import Block, Examples, Paragraph, Table
 from handlers.errors import CommandError
-from handlers.imports import RESULTS, Line, Result
+from handlers.import_results import RESULTS, Line, Result
 from handlers.texts import Say, _, n_
 from handlers.times import zone_name
 from storage import contacts, groups

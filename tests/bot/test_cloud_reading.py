@@ -21,7 +21,7 @@ from bot.sandbox.world import World
 from handlers import import_orders
 from handlers.context import Rules
 from handlers.errors import DeliveryError
-from handlers.imports import Book, Entry, Team, Value
+from handlers.import_books import Book, Entry, Team, Value
 from storage import contacts, deliveries, people
 from storage.database import Database
 from storage.deliveries import DeliveryRow

@@ -16,7 +16,7 @@ from bot.platforms.contract import Incoming
 from handlers import desk, import_orders, import_reports
 from handlers.context import Rules
 from handlers.errors import DeliveryError
-from handlers.imports import Book, Entry
+from handlers.import_books import Book, Entry
 from handlers.texts import _
 from storage import batches, deliveries, people
 from storage.database import Database, Tx

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from handlers import imports
 from handlers.context import Rules
+from handlers.import_books import ACCEPTED, Book, Entry, Team, Value, teams
+from handlers.import_results import Line
 from handlers.import_wishes import Wish
-from handlers.imports import Book, Entry, Line, Team, Value, carry_out, teams
+from handlers.imports import carry_out
 from handlers.texts import render
 from storage import audit, contacts, groups
 from storage import imports as kept
@@ -250,4 +251,4 @@ def test_members_come_from_whichever_list_tells_them(book: Book, expected: dict[
 
 def test_a_value_shows_no_address_in_its_repr() -> None:
     assert OLD not in repr(mail(OLD))
-    assert imports.ACCEPTED in repr(mail(OLD))
+    assert ACCEPTED in repr(mail(OLD))

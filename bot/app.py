@@ -27,6 +27,7 @@ from bot.http import Http
 from bot.imports import Cloud
 from bot.inbox import Inbox
 from bot.intake import Intake
+from bot.key_file import secret_key
 from bot.metrics import Heartbeats, Metrics
 from bot.platforms import PLATFORMS, dingtalk, dingtalk_cards, lark, slack, wecom
 from bot.platforms.dingtalk_stream import StreamRunner
@@ -36,7 +37,7 @@ from bot.platforms.slack_socket import SocketRunner
 from bot.rest import Rest
 from bot.sandbox import page
 from bot.sandbox.playground import Playground
-from bot.settings import Settings, months, overrides, secret_key
+from bot.settings import Settings, months, overrides
 from bot.watch import Watch
 from bot.web import alerts as alerts_web
 from bot.web import confirm, health, robot
@@ -162,6 +163,24 @@ def _reachable(host: str) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104  (compared with, not bound to)
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
+
+
+def _answer_errors(app: Flask) -> None:
+    """What cannot be done is answered in words, as every refusal is; the detail goes to the log."""
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        return refusal(error.code or 500, error.description or error.name)
+
+    @app.errorhandler(Exception)
+    def any_error(error: Exception) -> Response:
+        if is_unavailable(error):
+            log.error("the database is not available", exc_info=error)
+            response = refusal(503, "The database is not available right now; try again.")
+            response.headers["Retry-After"] = "2"
+            return response
+        log.error("a request failed", exc_info=error)
+        return refusal(500, "Something went wrong on our side; the log says more.")
 
 
 class Service:
@@ -394,20 +413,7 @@ class Service:
         app.register_blueprint(slack_web.blueprint(self.settings.slack_signing_secret, self.slack, self.clock))
         if self.playground is not None:
             app.register_blueprint(page.blueprint(self.playground))
-
-        @app.errorhandler(HTTPException)
-        def http_error(error: HTTPException) -> Response:
-            return refusal(error.code or 500, error.description or error.name)
-
-        @app.errorhandler(Exception)
-        def any_error(error: Exception) -> Response:
-            if is_unavailable(error):
-                log.error("the database is not available", exc_info=error)
-                response = refusal(503, "The database is not available right now; try again.")
-                response.headers["Retry-After"] = "2"
-                return response
-            log.error("a request failed", exc_info=error)
-            return refusal(500, "Something went wrong on our side; the log says more.")
+        _answer_errors(app)
 
         @app.after_request
         def count(response: Response) -> Response:

@@ -20,7 +20,8 @@ from bot.aliyun import AccessKey, AliyunError, call
 from bot.aliyun_reading import Account
 from bot.http import Http, HttpReply, Unreachable
 from bot.imports import Cloud
-from bot.settings import KEY_FILE, Settings, overrides, secret_key
+from bot.key_file import KEY_FILE, secret_key
+from bot.settings import Settings, overrides
 from handlers.errors import DeliveryError
 from storage.database import Database
 from storage.vault import WrongKey

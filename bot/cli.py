@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import bot
 from bot import logs
-from bot.settings import KEY_FILE, SECRETS, Settings, SettingsError, load, secret_key
+from bot.key_file import KEY_FILE, secret_key
+from bot.settings import SECRETS, Settings, SettingsError, load
 
 USAGE = """\
 Callboard, the on-call desk inside your group chat.

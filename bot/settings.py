@@ -7,31 +7,44 @@ place). What is malformed ends up in `SettingsError`, one sentence per setting, 
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, Literal, Self, cast
 
-from phonenumbers import SUPPORTED_REGIONS
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
     EnvSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
-KEY_FILE = Path("data/secret_key")
-"""Where the key made at first start is kept, below the working directory."""
-
-PERSON = re.compile(r"(slack|dingtalk|wecom|lark):[^\s/,;]+/[^\s/,;]+")
-HOST_ENTRY = re.compile(r"(https?://)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?/?")
+from bot.setting_forms import (
+    AesKey,
+    AgentId,
+    Bool,
+    Count,
+    DasInstances,
+    DasLevel,
+    DatabaseUrl,
+    Host,
+    Hosts,
+    Keyword,
+    Language,
+    Mailbox,
+    Name,
+    Origin,
+    People,
+    Port,
+    Region,
+    Seconds,
+    Secret,
+    SmtpUrl,
+    Span,
+    Url,
+)
 
 
 class SettingsError(Exception):
@@ -40,188 +53,6 @@ class SettingsError(Exception):
     def __init__(self, problems: list[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(problems))
-
-
-def _boolean(value: object) -> object:
-    words = {"1": True, "true": True, "0": False, "false": False}
-    if isinstance(value, str):
-        if value.lower() not in words:
-            raise ValueError("must be 0 or 1")
-        return words[value.lower()]
-    return value
-
-
-def _whole(value: object) -> object:
-    """Digits only: `int()` alone would also take `1_000` and `٣`."""
-    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,12}", value):
-        raise ValueError("must be a whole number")
-    return value
-
-
-def _listed(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def _url(value: str) -> str:
-    """An http(s) URL, without the slash at its end."""
-    try:
-        parts = urlsplit(value)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound or re.search(r"\s", value) or parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("must be an http:// or https:// address such as https://callboard.example.com")
-    return value.rstrip("/")
-
-
-def _origin(value: str) -> str:
-    """Scheme, host and port of an http(s) URL: an override replaces these three only, so a path is dropped."""
-    parts = urlsplit(_url(value))
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _database(value: str) -> str:
-    """`sqlite:///…` or PostgreSQL through psycopg, which is also what the common short forms mean."""
-    for short in ("postgres://", "postgresql://"):
-        if value.startswith(short):
-            value = "postgresql+psycopg://" + value.removeprefix(short)
-    if value.startswith("postgresql+psycopg://") and _port_is_sound(value):
-        return value
-    if value.startswith("sqlite:///") and len(value) > len("sqlite:///"):
-        return value
-    raise ValueError("must be sqlite:///path/to/file.db or postgresql+psycopg://user:password@host/name")
-
-
-def _port_is_sound(url: str) -> bool:
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        return False
-    return True
-
-
-def _smtp(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("smtp", "smtps") or not _port_is_sound(value) or not parts.hostname:
-        raise ValueError("must be smtp://user:password@host:587?starttls=1 or smtps://user:password@host:465")
-    if parse_qs(parts.query).get("starttls", ["0"])[-1] not in ("0", "1"):
-        raise ValueError("must say starttls=1 or starttls=0")
-    return value
-
-
-def _region(value: str) -> str:
-    if value.upper() not in SUPPORTED_REGIONS:
-        raise ValueError("must be a two-letter region with a numbering plan, such as CN")
-    return value.upper()
-
-
-def _language(value: object) -> object:
-    if isinstance(value, str):
-        value = value.lower()
-        if value not in ("en", "zh"):
-            raise ValueError("must be en or zh")
-    return value
-
-
-def _people(value: tuple[str, ...]) -> tuple[str, ...]:
-    for person in value:
-        if not PERSON.fullmatch(person):
-            raise ValueError(f"must list people like slack:T0001/U0001, and {person!r} is not one")
-    return value
-
-
-def _hosts(value: tuple[str, ...]) -> tuple[str, ...]:
-    for entry in value:
-        if not HOST_ENTRY.fullmatch(entry):
-            raise ValueError(f"must list entries like host, host:port or http://host:port, and {entry!r} is not one")
-    return tuple(entry.rstrip("/") for entry in value)
-
-
-def _port(value: int) -> int:
-    if not 0 <= value <= 65535:
-        raise ValueError("must be between 0 and 65535 (0 takes any free port)")
-    return value
-
-
-def _positive(value: int) -> int:
-    if value < 1:
-        raise ValueError("must be at least 1 second")
-    return value
-
-
-def _span(value: object) -> object:
-    """Seconds, or a number with its unit: `3600`, `90m`, `6h`, `1d`."""
-    if isinstance(value, str):
-        found = re.fullmatch(r"([0-9]{1,9})\s*([smhd]?)", value.lower())
-        if not found:
-            raise ValueError("must be a number of seconds, or one like 90m, 6h, 1d")
-        return int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
-    return value
-
-
-def _minute(value: int) -> int:
-    if value and not 60 <= value <= 365 * 86_400:
-        raise ValueError("must be at least one minute and at most a year (0: off)")
-    return value
-
-
-def _capital(value: object) -> object:
-    return value.capitalize() if isinstance(value, str) else value
-
-
-def _instances(value: tuple[str, ...]) -> tuple[str, ...]:
-    for instance in value:
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?", instance):
-            raise ValueError(
-                f"must list ids like rm-uf6example000001 (PolarDB: cluster/node), and {instance!r} is not one"
-            )
-    return value
-
-
-def _host(value: str) -> str:
-    if re.search(r"[\s/@]", value) or "://" in value:
-        raise ValueError("must be an address or a host name such as 127.0.0.1")
-    return value
-
-
-def _aes_key(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9+/]{43}", value):
-        raise ValueError("must be the 43 characters (letters and digits) shown in the console")
-    return value
-
-
-def _agent_id(value: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,12}", value):
-        raise ValueError("must be the number of the app, such as 1000002")
-    return value
-
-
-def _keyword(value: str) -> str:
-    if any(ord(ch) < 32 for ch in value) or len(value) > 100:
-        raise ValueError("must be one line of at most 100 characters")
-    return value
-
-
-def _from(value: str) -> str:
-    if any(ord(ch) < 32 for ch in value) or "@" not in value:
-        raise ValueError("must be a mailbox such as alerts@example.com or Callboard <alerts@example.com>")
-    return value
-
-
-def _or_empty(check: Any) -> AfterValidator:
-    """The check, for settings that may be left out (then "")."""
-    return AfterValidator(lambda value: check(value) if value else value)
-
-
-Secret = Annotated[str, Field(default="", repr=False)]
-Name = Annotated[str, Field(default="")]
-Bool = Annotated[bool, BeforeValidator(_boolean)]
-Origin = Annotated[str, _or_empty(_origin)]
-AesKey = Annotated[str, _or_empty(_aes_key), Field(default="", repr=False)]
-Seconds = Annotated[int, BeforeValidator(_whole)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class Settings(BaseSettings):
@@ -242,18 +73,18 @@ class Settings(BaseSettings):
         str_strip_whitespace=True,
     )
 
-    database_url: Annotated[str, AfterValidator(_database), Field(repr=False)] = "sqlite:///data/callboard.db"
-    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
-    port: Annotated[int, BeforeValidator(_whole), AfterValidator(_port)] = 8000
-    public_url: Annotated[str, _or_empty(_url)] = ""
+    database_url: DatabaseUrl = "sqlite:///data/callboard.db"
+    host: Host = "127.0.0.1"
+    port: Port = 8000
+    public_url: Url = ""
     secret_key: Secret = ""
-    admins: Annotated[Names, AfterValidator(_people)] = ()
-    default_region: Annotated[str, AfterValidator(_region)] = "CN"
-    default_language: Annotated[Literal["en", "zh"], BeforeValidator(_language)] = "zh"
-    das_keyword: Annotated[str, AfterValidator(_keyword)] = "DAS Alarm"
+    admins: People = ()
+    default_region: Region = "CN"
+    default_language: Language = "zh"
+    das_keyword: Keyword = "DAS Alarm"
     sandbox: Bool = False
-    repeat_interval: Annotated[Seconds, AfterValidator(_positive)] = 14_400
-    webhook_hosts: Annotated[Names, AfterValidator(_hosts)] = ()
+    repeat_interval: Seconds = 14_400
+    webhook_hosts: Hosts = ()
 
     slack_bot_token: Secret = ""
     slack_signing_secret: Secret = ""
@@ -267,10 +98,10 @@ class Settings(BaseSettings):
     dingtalk_card_template: Name = ""
     dingtalk_api_url: Origin = ""
     dingtalk_oapi_url: Origin = ""
-    dingtalk_month: Annotated[int, BeforeValidator(_whole)] = 3_000
+    dingtalk_month: Count = 3_000
 
     wecom_corp_id: Name = ""
-    wecom_agent_id: Annotated[Name, _or_empty(_agent_id)] = ""
+    wecom_agent_id: AgentId = ""
     wecom_secret: Secret = ""
     wecom_token: Secret = ""
     wecom_aes_key: AesKey = ""
@@ -283,10 +114,10 @@ class Settings(BaseSettings):
     lark_encrypt_key: Secret = ""
     lark_verification_token: Secret = ""
     lark_api_url: Origin = ""
-    lark_month: Annotated[int, BeforeValidator(_whole)] = 10_000
+    lark_month: Count = 10_000
 
-    smtp_url: Annotated[str, _or_empty(_smtp), Field(repr=False)] = ""
-    mail_from: Annotated[str, _or_empty(_from)] = ""
+    smtp_url: SmtpUrl = ""
+    mail_from: Mailbox = ""
 
     alibaba_cloud_access_key_id: Secret = ""
     alibaba_cloud_access_key_secret: Secret = ""
@@ -300,10 +131,10 @@ class Settings(BaseSettings):
     cloudmonitor_url: Origin = ""
     arms_url: Origin = ""
     das_url: Origin = ""
-    das_instances: Annotated[Names, AfterValidator(_instances)] = ()
-    das_level: Annotated[Literal["Notice", "Optimization", "Warn", "Critical"], BeforeValidator(_capital)] = "Notice"
+    das_instances: DasInstances = ()
+    das_level: DasLevel = "Notice"
     cloudmonitor_api: Literal["2019-01-01", "2024-03-30"] = "2019-01-01"
-    sync_every: Annotated[int, BeforeValidator(_span), AfterValidator(_minute)] = 0
+    sync_every: Span = 0
 
     @model_validator(mode="after")
     def _both_halves(self) -> Self:
@@ -427,40 +258,3 @@ def load() -> Settings:
 
 def _sentence(words: str) -> str:
     return words.replace("Input should be", "must be")
-
-
-def secret_key(settings: Settings) -> str:
-    """The key behind every hash and every encrypted secret: SECRET_KEY, else the one made at first start.
-
-    Two processes that start together agree on one: the file is written aside and then linked into place, and whoever
-    comes second reads what the first has put there. Raises SettingsError when the file cannot be made or read.
-    """
-    if settings.secret_key:
-        return settings.secret_key
-    try:
-        if not KEY_FILE.exists():
-            _keep_new_key()
-        key = KEY_FILE.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise SettingsError([f"SECRET_KEY is not set and {KEY_FILE} cannot be used: {reason}"]) from None
-    if len(key) < 32:
-        raise SettingsError([f"SECRET_KEY is not set and {KEY_FILE} holds no whole key: restore it from a backup"])
-    return key
-
-
-def _keep_new_key() -> None:
-    KEY_FILE.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = KEY_FILE.with_name(f".{KEY_FILE.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(48) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(aside, KEY_FILE)
-        except FileExistsError:
-            return
-    finally:
-        aside.unlink()

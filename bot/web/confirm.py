@@ -97,25 +97,30 @@ def blueprint(
             return forged()
         if not _from_our_page(rules.public_url):
             return _page(Document(_("Please open the link itself and press the button there.")), asked.language, 403)
-        incoming = Incoming(
-            platform=LINK,
-            message_id=secrets.token_hex(16),
-            person=asked.person,
-            name="" if asked.bound.person else asked.name,
-            conversation=asked.bound.conversation,
-            direct=True,
-            text="",
-            title="" if asked.bound.person else asked.name,
-            press=Press(token),
-            inline="always",
-        )
-        outcome = carry_out(incoming)
+        outcome = carry_out(_pressed(asked, token))
         if outcome is None:
             later = _("This could not be done at once; it is tried again in a moment.")
             return _page(Document(later), asked.language)
         return _page(outcome.told or Document(_("Done.")), outcome.language)
 
     return routes
+
+
+def _pressed(asked: links.Visit, token: str) -> Incoming:
+    """The press, in the name of the link's person; else in that of where it was shown, whose name comes with it."""
+    name = "" if asked.bound.person else asked.name
+    return Incoming(
+        platform=LINK,
+        message_id=secrets.token_hex(16),
+        person=asked.person,
+        name=name,
+        conversation=asked.bound.conversation,
+        direct=True,
+        text="",
+        title=name,
+        press=Press(token),
+        inline="always",
+    )
 
 
 def _from_our_page(public_url: str) -> bool:

@@ -26,9 +26,9 @@ SKEW_S = 600.0
 """WeCom names no age at which a callback is void, only that its time guards against replays."""
 
 _FORGED = "The signature does not match, its timestamp is more than ten minutes away, or the message cannot be opened."
-
-
 _FOREIGN = "This button was not made by Callboard."
+_NO_APP = "The WeCom app is not set up here: WECOM_CORP_ID, WECOM_TOKEN and WECOM_AES_KEY are needed."
+_NO_ROBOT = "The WeCom robot is not set up here: WECOM_CORP_ID, WECOM_BOT_TOKEN and WECOM_BOT_AES_KEY are needed."
 
 
 def blueprint(
@@ -49,18 +49,24 @@ def blueprint(
     language   of the few words that are said to nobody in particular
     """
     routes = Blueprint("wecom", __name__)
+    _app_routes(routes, corp_id, app, take_in, carry_out, clock)
+    _robot_routes(routes, corp_id, robot, carry_out, owe, clock, language)
+    return routes
 
-    def from_app(outer: bytes) -> Incoming | None:
+
+def _app_routes(
+    routes: Blueprint,
+    corp_id: str,
+    app: Envelope | None,
+    take_in: Callable[[Incoming], object],
+    carry_out: Callable[[Incoming], Outcome | None],
+    clock: Callable[[], datetime],
+) -> None:
+    def decoded(outer: bytes) -> Incoming | None:
         encrypted = wecom_xml.fields(outer.decode()).get("Encrypt", "")
         return wecom_app.decode(wecom_xml.fields(_opened(app, encrypted, clock())), corp_id)
 
-    def from_robot(outer: bytes) -> tuple[object, Incoming | None]:
-        sealed = json.loads(outer)
-        encrypted = sealed.get("encrypt", sealed.get("Encrypt")) if isinstance(sealed, dict) else None
-        body = json.loads(_opened(robot, encrypted if isinstance(encrypted, str) else "", clock()))
-        return body, wecom_robot.decode(body, corp_id, clock())
-
-    def app_heard(incoming: Incoming | None) -> str:
+    def heard(incoming: Incoming | None) -> str:
         """Everything there is to say follows on its own; the response holds nothing."""
         if incoming is not None and incoming.press is not None:
             carry_out(incoming)
@@ -68,9 +74,33 @@ def blueprint(
             take_in(incoming)
         return ""
 
-    def robot_heard(heard: tuple[object, Incoming | None]) -> str:
+    @routes.get("/wecom/app")
+    def verify_app() -> Response:
+        return _verified(app, clock()) if app else refusal(404, _NO_APP)
+
+    @routes.post("/wecom/app")
+    def app_message() -> Response:
+        return _callback(decoded, heard) if app else refusal(404, _NO_APP)
+
+
+def _robot_routes(
+    routes: Blueprint,
+    corp_id: str,
+    robot: Envelope | None,
+    carry_out: Callable[[Incoming], Outcome | None],
+    owe: Callable[[Incoming, Document, Language], None],
+    clock: Callable[[], datetime],
+    language: Language,
+) -> None:
+    def decoded(outer: bytes) -> tuple[object, Incoming | None]:
+        sealed = json.loads(outer)
+        encrypted = sealed.get("encrypt", sealed.get("Encrypt")) if isinstance(sealed, dict) else None
+        body = json.loads(_opened(robot, encrypted if isinstance(encrypted, str) else "", clock()))
+        return body, wecom_robot.decode(body, corp_id, clock())
+
+    def heard(message: tuple[object, Incoming | None]) -> str:
         """Buttons are shown and changed in the response, and what only announces an answer; others follow on their own."""
-        body, incoming = heard
+        body, incoming = message
         if incoming is None:
             stream_id = wecom_robot.stream_of(body)
             if stream_id:
@@ -85,58 +115,46 @@ def blueprint(
     def answered(answer: Mapping[str, object] | None) -> str:
         return wecom_reply.sealed(robot, answer, _parameter("nonce"), clock()) if robot and answer else ""
 
-    def callback(decode: Callable[[bytes], Heard], act: Callable[[Heard], str]) -> Response:
-        """What `act` says to what was decoded; a refusal for what WeCom did not send."""
-        if request.content_length is not None and request.content_length > MAX_BYTES:
-            return refusal(413, "The body is too large.")
-        outer = request.get_data(cache=False)
-        if len(outer) > MAX_BYTES:
-            return refusal(413, "The body is too large.")
-        try:
-            decoded = decode(outer)
-        except Forged:
-            return refusal(401, _FORGED)
-        except PayloadError as error:
-            return refusal(400, f"{error.path}: {render(error.say, 'en')}", path=error.path)
-        except (ValueError, RecursionError):
-            return refusal(400, "The body is not what WeCom sends.")
-        try:
-            return _text(act(decoded))
-        except ForgedButton:
-            return refusal(403, _FOREIGN)
-
-    def verified(envelope: Envelope | None) -> Response:
-        """The answer to WeCom's question, when the address is saved there, whether we know token and key."""
-        try:
-            echo = _opened(envelope, _parameter("echostr"), clock())
-        except Forged:
-            return refusal(401, _FORGED)
-        if echo.startswith(("<xml", "{")):
-            # A message sent as a question, with the signature it came with, would be told to whoever asks.
-            return refusal(401, _FORGED)
-        return _text(echo)
-
-    @routes.get("/wecom/app")
-    def verify_app() -> Response:
-        return verified(app) if app else refusal(404, _NO_APP)
-
-    @routes.post("/wecom/app")
-    def app_message() -> Response:
-        return callback(from_app, app_heard) if app else refusal(404, _NO_APP)
-
     @routes.get("/wecom/bot")
     def verify_robot() -> Response:
-        return verified(robot) if robot else refusal(404, _NO_ROBOT)
+        return _verified(robot, clock()) if robot else refusal(404, _NO_ROBOT)
 
     @routes.post("/wecom/bot")
     def robot_message() -> Response:
-        return callback(from_robot, robot_heard) if robot else refusal(404, _NO_ROBOT)
-
-    return routes
+        return _callback(decoded, heard) if robot else refusal(404, _NO_ROBOT)
 
 
-_NO_APP = "The WeCom app is not set up here: WECOM_CORP_ID, WECOM_TOKEN and WECOM_AES_KEY are needed."
-_NO_ROBOT = "The WeCom robot is not set up here: WECOM_CORP_ID, WECOM_BOT_TOKEN and WECOM_BOT_AES_KEY are needed."
+def _callback(decode: Callable[[bytes], Heard], act: Callable[[Heard], str]) -> Response:
+    """What `act` says to what was decoded; a refusal for what WeCom did not send."""
+    if request.content_length is not None and request.content_length > MAX_BYTES:
+        return refusal(413, "The body is too large.")
+    outer = request.get_data(cache=False)
+    if len(outer) > MAX_BYTES:
+        return refusal(413, "The body is too large.")
+    try:
+        decoded = decode(outer)
+    except Forged:
+        return refusal(401, _FORGED)
+    except PayloadError as error:
+        return refusal(400, f"{error.path}: {render(error.say, 'en')}", path=error.path)
+    except (ValueError, RecursionError):
+        return refusal(400, "The body is not what WeCom sends.")
+    try:
+        return _text(act(decoded))
+    except ForgedButton:
+        return refusal(403, _FOREIGN)
+
+
+def _verified(envelope: Envelope, now: datetime) -> Response:
+    """The answer to WeCom's question, when the address is saved there, whether we know token and key."""
+    try:
+        echo = _opened(envelope, _parameter("echostr"), now)
+    except Forged:
+        return refusal(401, _FORGED)
+    if echo.startswith(("<xml", "{")):
+        # A message sent as a question, with the signature it came with, would be told to whoever asks.
+        return refusal(401, _FORGED)
+    return _text(echo)
 
 
 def _opened(envelope: Envelope | None, encrypted: str, now: datetime) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import stat
-import threading
 from pathlib import Path
 
 import pytest
 
 from bot import settings as module
-from bot.settings import KEY_FILE, PAIRS, SECRETS, Settings, SettingsError, load, months, overrides, secret_key
+from bot.settings import PAIRS, SECRETS, Settings, SettingsError, load, months, overrides
 
 AES = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 
@@ -249,53 +247,6 @@ def test_an_override_stands_in_for_every_address_of_its_vendor(monkeypatch: pyte
         "public_url",
         "smtp_url",
     }
-
-
-def test_a_given_key_is_used_and_none_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(monkeypatch, SECRET_KEY="given")
-    assert secret_key(load()) == "given"
-    assert not KEY_FILE.exists()
-
-
-def test_a_key_is_made_once_for_its_owner_only() -> None:
-    key = secret_key(load())
-    assert len(key) >= 32
-    assert secret_key(load()) == key
-    assert stat.S_IMODE(KEY_FILE.stat().st_mode) == 0o600
-    assert [file.name for file in KEY_FILE.parent.iterdir()] == [KEY_FILE.name]
-
-
-def test_processes_that_start_together_agree_on_one_key() -> None:
-    settings = load()
-    start = threading.Barrier(8)
-    keys: list[str] = []
-
-    def first_start() -> None:
-        start.wait()
-        keys.append(secret_key(settings))
-
-    threads = [threading.Thread(target=first_start) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(keys) == 8
-    assert len(set(keys)) == 1
-
-
-@pytest.mark.parametrize("content", [b"", b"short\n", b"\xff\xfe"])
-def test_a_damaged_key_stops_the_start_instead_of_being_replaced(content: bytes) -> None:
-    KEY_FILE.parent.mkdir()
-    KEY_FILE.write_bytes(content)
-    with pytest.raises(SettingsError, match="SECRET_KEY is not set and data/secret_key"):
-        secret_key(load())
-    assert KEY_FILE.read_bytes() == content
-
-
-def test_a_folder_that_cannot_be_made_stops_the_start() -> None:
-    Path("data").write_text("a file", "utf-8")
-    with pytest.raises(SettingsError, match="SECRET_KEY is not set and data/secret_key cannot be used"):
-        secret_key(load())
 
 
 def test_platforms_are_metered_as_in_their_free_editions_and_zero_means_not_at_all() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from handlers import addresses, examples, names, people_names, undo, verification
-from handlers.addresses import WEBHOOKS, Address, channel_name
+from handlers.addresses import Address, channel_name
 from handlers.audit_log import Key
 from handlers.context import Context
 from handlers.document import Block, Document, Facts, Items, Paragraph
@@ -141,7 +141,7 @@ def add_address(ctx: Context, contact: ContactRow, address: Address, secret: str
                 contacts.change_method(ctx.tx, method.id, secret=secret, state="pending", verified_at=None)
                 method = refreshed(ctx, method)
             if method.state == "active":
-                known_as = shown(ctx, method)
+                known_as = ctx.shown(method)
                 return _("{name} has {address} already, and it is active.", name=contact.name, address=known_as)
             return send_code(ctx, contact, method)
     if len(known) >= MOST_METHODS:
@@ -197,13 +197,6 @@ def state_of(state: str, reason: str | None) -> Say:
     return _("disabled: {why}", why=why) if why else _("disabled")
 
 
-def shown(ctx: Context, method: MethodRow) -> str:
-    """The address as this person may see it here. A webhook's token is a secret and never shown."""
-    if method.channel in WEBHOOKS or not ctx.sees_all_of(method.contact_id):
-        return method.masked
-    return method.address
-
-
 def contact_document(ctx: Context, contact: ContactRow) -> Document:
     """One contact with the state of each address."""
     pairs: list[tuple[Say, Say]] = []
@@ -225,7 +218,7 @@ def contact_document(ctx: Context, contact: ContactRow) -> Document:
                     )
                 )
             )
-        pairs.append((channel_name(method.channel), _("{address} ({state})", address=shown(ctx, method), state=state)))
+        pairs.append((channel_name(method.channel), _("{address} ({state})", address=ctx.shown(method), state=state)))
     blocks: list[Block] = [Facts(tuple(pairs))] if pairs else [Paragraph(_("No address yet."))]
     in_groups = contacts.groups_of(ctx.tx, contact.id)
     owners = contacts.owner(ctx.tx, contact.id)

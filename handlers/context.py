@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal
 
 from handlers import audit_log
+from handlers.addresses import WEBHOOKS
 from handlers.audit_log import Action, Key
 from handlers.budgets import Throttle
 from handlers.document import Document
@@ -16,6 +17,7 @@ from handlers.errors import CommandError
 from handlers.texts import Language, Say, _
 from handlers.times import zone_of
 from storage import people
+from storage.contacts import MethodRow
 from storage.database import Tx
 from storage.people import ConversationRow, PersonRow
 from storage.undo import Rows
@@ -155,9 +157,13 @@ class Context:
                 )
             )
 
-    def sees_all_of(self, contact_id: int) -> bool:
-        """Full addresses are for admins and the contact's own person, one-to-one only."""
-        return self.place.direct and (self.admin or self.person.contact_id == contact_id)
+    def shown(self, method: MethodRow) -> str:
+        """The address as this person may read it here: whole for admins and its own contact, one-to-one only.
+
+        A webhook is a secret to everybody.
+        """
+        whole = self.place.direct and (self.admin or self.person.contact_id == method.contact_id)
+        return method.address if whole and method.channel not in WEBHOOKS else method.masked
 
     def log(
         self,

@@ -51,7 +51,7 @@ def next_code_at(ctx: Context, method: MethodRow) -> tuple[datetime, bool]:
 
 def start(ctx: Context, contact_name: str, method: MethodRow) -> Say:
     """Sends a code to the method; the sentence that says so. Raises VerificationError when none may be sent now."""
-    shown = _shown(ctx, method)
+    shown = ctx.shown(method)
     _check_possible(ctx, method, shown)
     _issue(ctx, contact_name, method)
     if method.channel == "arms":
@@ -66,11 +66,6 @@ def start(ctx: Context, contact_name: str, method: MethodRow) -> Say:
         address=shown,
         wait=lasting(GOOD_FOR),
     )
-
-
-def _shown(ctx: Context, method: MethodRow) -> str:
-    """The address as this person may read it; a webhook is a secret to everybody."""
-    return method.address if ctx.sees_all_of(method.contact_id) and method.channel not in WEBHOOKS else method.masked
 
 
 def _check_possible(ctx: Context, method: MethodRow, shown: str) -> None:
@@ -254,7 +249,7 @@ def _confirmed(ctx: Context, code: codes.CodeRow) -> Document:
         _(
             "Confirmed: {channel} {address} of {name} is active and gets alerts from now on.",
             channel=channel_name(method.channel),
-            address=_shown(ctx, method),
+            address=ctx.shown(method),
             name=contact.name,
         ),
         blocks,

@@ -34,7 +34,7 @@ def choices(known: list[str]) -> tuple[tuple[str, str], ...]:
 def current(ctx: Context, contact: ContactRow, field: str) -> str:
     """The address that the field shows; "" where there is none, or several."""
     have = [method for method in contacts.methods(ctx.tx, [contact.id]) if method.channel in CHANNELS[field]]
-    return rules.shown(ctx, have[0]) if len(have) == 1 else ""
+    return ctx.shown(have[0]) if len(have) == 1 else ""
 
 
 def several(ctx: Context, contact: ContactRow, field: str) -> bool:

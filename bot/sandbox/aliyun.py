@@ -18,8 +18,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote
 
+from bot.sandbox.directory import App
 from bot.sandbox.wire import Answer, Request, json_answer
-from bot.sandbox.world import App, World
+from bot.sandbox.world import World
 
 VERSION = "2017-05-25"
 MAX_SKEW_S = 900

@@ -45,10 +45,7 @@ class Arms:
             return _refuse(404, "not found", 404)
         key = match[1]
         robot = self.world.robot("arms", key)
-        try:
-            event = request.json()
-        except ValueError:
-            event = request.body[:2000].decode("utf-8", "replace")
+        event = request.shown
         answer = self._judge(request, robot is not None and robot.enabled, event)
         if answer is not None:
             note = str(answer.status)

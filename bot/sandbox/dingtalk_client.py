@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 import requests
 
 from bot.sandbox.client import Client
-from bot.sandbox.dingtalk import robot_sign
 from bot.sandbox.dingtalk_cards import CARD_DEADLINE_S, Card, change_card, controls
 from bot.sandbox.dingtalk_messages import Bad, message_texts
-from bot.sandbox.world import App, Event, Group, Person, World
+from bot.sandbox.dingtalk_robots import robot_sign
+from bot.sandbox.directory import App, Person
+from bot.sandbox.world import Event, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,8 @@ class DingTalkClient(Client):
         *,
         push: Callable[[dict[str, Any]], bool] | None = None,
         push_card: Callable[[dict[str, Any]], Any] | None = None,
-        timeout_s: float = 10.0,
     ) -> None:
-        super().__init__(world, service_url, timeout_s)
+        super().__init__(world, service_url)
         self.app = app
         self.push = push
         self.push_card = push_card
@@ -101,10 +101,10 @@ class DingTalkClient(Client):
         """
         person = self._person(person_id)
         place = self._place(person, group)
-        self.world.happen("typed", "dingtalk", place if isinstance(place, str) else place.id, text, person=person_id)
-        if isinstance(place, Group) and (not mention or not place.bot):
+        self.world.happen("typed", "dingtalk", place, text, person=person_id)
+        if group and (not mention or not self._group(group).bot):
             return Posted(False, 0, b"")
-        body = self._body(person, place, text, others, message_id, shape)
+        body = self._body(person, group, text, others, message_id, shape)
         if not staff_id:
             body.pop("senderStaffId", None)
         if number_type:
@@ -178,13 +178,7 @@ class DingTalkClient(Client):
             "x-ddpaas-signature": right if sign is None else sign,
         }
         try:
-            answer = self._http.post(
-                self.service_url + urlsplit(url).path,
-                data=json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"),
-                headers=headers,
-                timeout=CARD_DEADLINE_S,
-                allow_redirects=False,
-            )
+            answer = self._post(urlsplit(url).path, _json(body), headers, timeout_s=CARD_DEADLINE_S)
         except requests.Timeout:
             self.world.happen("refused", "dingtalk", card.place, body, person=card.person, note="timeout")
             return Posted(True, 0, b"", body)
@@ -223,42 +217,25 @@ class DingTalkClient(Client):
             return Posted(self.push(body), 0, b"", body)
         stamp = str(round(self.world.now() * 1000) + skew_ms)
         right = robot_sign(self.app.client_secret if secret is None else secret, stamp)
-        headers = {"timestamp": stamp, "sign": right if sign is None else sign}
-        cased = {getattr(name, header_case)(): value for name, value in headers.items()}
-        answer = self._http.post(
-            f"{self.service_url}/dingtalk/messages",
-            data=json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"),
-            headers={"Content-Type": "application/json; charset=utf-8", **cased},
-            timeout=self.timeout_s,
-            allow_redirects=False,
-        )
+        signed = {"timestamp": stamp, "sign": right if sign is None else sign}
+        cased = {getattr(name, header_case)(): value for name, value in signed.items()}
+        headers = {"Content-Type": "application/json; charset=utf-8", **cased}
+        answer = self._post("/dingtalk/messages", _json(body), headers)
         if answer.status_code == 200:
             self._take_reply(answer.content, str(body.get("conversationId", "")), str(body.get("senderStaffId", "")))
         return Posted(True, answer.status_code, answer.content, body)
 
-    def answers(self, conversation: str, after: int = 0) -> list[Event]:
-        """What the bot said in that conversation since event number `after`."""
-        return [event for event in self.world.said(conversation) if event.seq > after]
-
-    def _place(self, person: Person, group: str) -> Group | str:
-        if not group:
-            return person.chat
-        place = self.world.group("dingtalk", group)
-        if place is None:
-            raise LookupError(f"no group {group!r} on dingtalk")
-        return place
-
     def _body(
-        self, person: Person, place: Group | str, text: str, others: tuple[str, ...], message_id: str, shape: str
+        self, person: Person, group: str, text: str, others: tuple[str, ...], message_id: str, shape: str
     ) -> dict[str, Any]:
         at_ms = round(self.world.now() * 1000)
-        conversation = place.id if isinstance(place, Group) else place
+        conversation = self._place(person, group)
         word, until = self.world.open_session(conversation, person.id)
         bot = "$:LWCP_v1:$encBot"
         body: dict[str, Any] = {
             "msgId": message_id or self.world.new_id("msg") + "==",
             "createAt": at_ms,
-            "conversationType": "2" if isinstance(place, Group) else "1",
+            "conversationType": "2" if group else "1",
             "conversationId": conversation,
             "senderId": f"$:LWCP_v1:$enc{person.id}",
             "senderNick": person.name,
@@ -274,8 +251,8 @@ class DingTalkClient(Client):
             "sessionWebhookExpiredTime": round(until * 1000),
         }
         said = text
-        if isinstance(place, Group):
-            body |= {"conversationTitle": place.title, "isInAtList": True}
+        if group:
+            body |= {"conversationTitle": self._group(group).title, "isInAtList": True}
             body["atUsers"] = [{"dingtalkId": bot}] + [
                 {"dingtalkId": f"$:LWCP_v1:$enc{other}", "staffId": other} for other in others
             ]
@@ -304,3 +281,7 @@ class DingTalkClient(Client):
             self.world.happen("refused", "dingtalk", conversation, reply, note=str(bad.code))
             return
         self.world.happen("say", "dingtalk", conversation, reply, person=person)
+
+
+def _json(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")

@@ -21,6 +21,7 @@ from websockets.http11 import Request as HandshakeRequest
 from websockets.http11 import Response as HandshakeResponse
 from websockets.sync.server import Server, ServerConnection, serve
 
+from bot.sandbox.dingtalk import problem
 from bot.sandbox.wire import Answer, Request, json_answer
 from bot.sandbox.world import World
 
@@ -110,17 +111,14 @@ class StreamGateway:
         return (f"dingtalk:{request.path}", "dingtalk")
 
     def refusal(self, code: str | int, text: str) -> Answer:
-        return self._problem(401 if str(code) == "authFailed" else 400, str(code), text or str(code))
+        return problem(401 if str(code) == "authFailed" else 400, str(code), text or str(code))
 
     def answer(self, request: Request) -> Answer:
         if request.method != "POST":
-            return self._problem(405, "UnsupportedHTTPMethod", "Specified method is not supported.")
-        try:
-            body = request.json()
-        except ValueError:
-            body = None
-        if request.content_type != "application/json" or not isinstance(body, dict):
-            return self._problem(400, "invalidParameter", "请求参数不合法")
+            return problem(405, "UnsupportedHTTPMethod", "Specified method is not supported.")
+        body = request.json_object()
+        if request.content_type != "application/json" or body is None:
+            return problem(400, "invalidParameter", "请求参数不合法")
         client_id, secret = body.get("clientId"), body.get("clientSecret")
         app = self.world.app("dingtalk", client_id) if isinstance(client_id, str) else None
         if (
@@ -128,10 +126,10 @@ class StreamGateway:
             or not isinstance(secret, str)
             or not secrets.compare_digest(app.client_secret.encode(), secret.encode("utf-8", "replace"))
         ):
-            return self._problem(401, "authFailed", "clientId或clientSecret不正确")
+            return problem(401, "authFailed", "clientId或clientSecret不正确")
         topics = _topics(body.get("subscriptions"))
         if not topics:
-            return self._problem(400, "subscriptionsIsEmpty", "subscriptions不合法")
+            return problem(400, "subscriptionsIsEmpty", "subscriptions不合法")
         word = secrets.token_hex(16)
         with self._changed:
             self._tickets[word] = Ticket(app.client_id, topics, self.world.now() + TICKET_TTL_S)
@@ -139,10 +137,6 @@ class StreamGateway:
             page = f"<Response><endpoint>{self.endpoint}</endpoint><ticket>{word}</ticket></Response>"
             return Answer(page.encode(), 200, "application/xml; charset=utf-8")
         return json_answer({"endpoint": self.endpoint, "ticket": word})
-
-    @staticmethod
-    def _problem(status: int, code: str, text: str) -> Answer:
-        return json_answer({"code": code, "requestid": secrets.token_hex(8).upper(), "message": text}, status)
 
     # -- the socket
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from bot.sandbox import lark_card2
+from bot.sandbox.directory import Robot
 from bot.sandbox.lark_card2 import TEMPLATES, BadCard
 from bot.sandbox.wire import Answer, Request, json_answer
-from bot.sandbox.world import Robot, World
+from bot.sandbox.world import World
 
 PER_MINUTE = 100
 PER_SECOND = 5
@@ -328,11 +328,7 @@ class Lark:
             self._check_rate(token)
             if len(request.body) > MAX_BYTES:
                 raise _bad(f"body larger than {MAX_BYTES} bytes")
-            try:
-                message = request.json()
-            except ValueError as error:
-                message = request.body[:2000].decode("utf-8", "replace")
-                raise _Bad(9499) from error
+            message = request.shown
             if not isinstance(message, dict) or request.content_type != "application/json":
                 raise _Bad(9499)
             self._check_sender(robot, request.client, message)
@@ -356,9 +352,7 @@ class Lark:
         self.world.hit(key)
 
     def _check_sender(self, robot: Robot, client: str, message: Mapping[str, Any]) -> None:
-        if robot.addresses and not any(
-            ipaddress.ip_address(client) in ipaddress.ip_network(allowed, strict=False) for allowed in robot.addresses
-        ):
+        if not robot.lets_in(client):
             raise _Bad(19022)
         if not robot.secret:
             return

@@ -14,10 +14,11 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from bot.sandbox.directory import App, Person
 from bot.sandbox.lark import refused_card
 from bot.sandbox.lark_press import CARD_MAX_BYTES, CHANGEABLE_S, Sent, not_in_place_of
 from bot.sandbox.wire import Answer, Request, json_answer
-from bot.sandbox.world import App, Person, World
+from bot.sandbox.world import World
 
 PATHS = ("/open-apis/auth/", "/open-apis/im/", "/open-apis/bot/v3/")
 TOKEN_PATH = "/open-apis/auth/v3/tenant_access_token/internal"
@@ -273,22 +274,16 @@ class LarkApp:
 
 
 def _object_of(request: Request) -> dict[str, Any]:
-    try:
-        value = request.json()
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
+    body = request.json_object()
+    if body is None:
         raise _param("body")
-    return value
+    return body
 
 
 def _shown(request: Request) -> Any:
     """The body for the log of refusals, without credentials."""
-    try:
-        value = request.json()
-    except ValueError:
-        return request.body[:2000].decode("utf-8", "replace")
-    return {name: one for name, one in value.items() if name != "app_secret"} if isinstance(value, dict) else value
+    body = request.shown
+    return {name: one for name, one in body.items() if name != "app_secret"} if isinstance(body, dict) else body
 
 
 def _message(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from typing import Any, Literal
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from bot.sandbox.client import Client
+from bot.sandbox.directory import App, Person
 from bot.sandbox.lark_app import bot_open_id
 from bot.sandbox.lark_press import CALLBACK_S, CHANGEABLE_S, calling_back, filled_in_of, response_of
-from bot.sandbox.world import App, Event, Group, Person, World
+from bot.sandbox.world import Event, World
 
 BLOCK = 16
 
@@ -94,9 +95,8 @@ class LarkClient(Client):
         *,
         encrypt_key: str = "",
         verification_token: str = "",
-        timeout_s: float = 10.0,
     ) -> None:
-        super().__init__(world, service_url, timeout_s)
+        super().__init__(world, service_url)
         self.app = app
         self.encrypt_key = encrypt_key
         self.verification_token = verification_token
@@ -124,17 +124,16 @@ class LarkClient(Client):
         forgery         as for `post`
         """
         person = self._person(person_id)
-        place = self._place(person, group)
-        chat = place.id if isinstance(place, Group) else place
+        chat = self._place(person, group)
         self.world.happen("typed", "lark", chat, text, person=person_id)
-        named = (bot_open_id(self.app),) if isinstance(place, Group) and mention else ()
-        if isinstance(place, Group) and (not place.bot or not (mention or everything)):
+        named = (bot_open_id(self.app),) if group and mention else ()
+        if group and (not self._group(group).bot or not (mention or everything)):
             return LarkPosted(False, 0, b"")
-        event = self._event(person, chat, isinstance(place, Group), text, (*named, *others), shape, typed_mentions)
+        event = self._event(person, chat, bool(group), text, (*named, *others), shape, typed_mentions)
         if not open_id:
             event["sender"]["sender_id"] = {"union_id": f"on_{person.id}"}
         message_id = event["message"]["message_id"]
-        self.world.remember(f"lark:message:{message_id}", (chat, "" if isinstance(place, Group) else person.id))
+        self.world.remember(f"lark:message:{message_id}", (chat, "" if group else person.id))
         return self.post(self.envelope("im.message.receive_v1", event, person.corp), **forgery)
 
     def press(
@@ -264,27 +263,9 @@ class LarkClient(Client):
             headers["X-Lark-Signature"] = right if sign is None else sign
         return self._send(raw + b" " if tamper else raw, headers, dict(body))
 
-    def answers(self, conversation: str, after: int = 0) -> list[Event]:
-        """What the bot said in that conversation since event number `after`."""
-        return [event for event in self.world.said(conversation) if event.seq > after]
-
     def _send(self, raw: bytes, headers: Mapping[str, str], body: dict[str, Any]) -> LarkPosted:
-        answer = self._http.post(
-            f"{self.service_url}/lark/events",
-            data=raw,
-            headers=dict(headers),
-            timeout=self.timeout_s,
-            allow_redirects=False,
-        )
+        answer = self._post("/lark/events", raw, headers)
         return LarkPosted(True, answer.status_code, answer.content, body, raw, headers)
-
-    def _place(self, person: Person, group: str) -> Group | str:
-        if not group:
-            return person.chat
-        place = self.world.group("lark", group)
-        if place is None:
-            raise LookupError(f"no group {group!r} on lark")
-        return place
 
     def _event(
         self,

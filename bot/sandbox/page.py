@@ -1,38 +1,22 @@
-"""The sandbox page and its routes: only for a browser on this machine, only for this page.
-
-What is served here speaks for people and reads their one-to-one chats, so every request must name a loopback host (a
-foreign page whose name was made to resolve here does not) and must not come from another site.
-"""
+"""The sandbox page and its routes; `page_guard.py` lets nobody but a browser on this machine use them."""
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, get_args
-from urllib.parse import urlsplit
+from typing import Any, get_args
 
-from flask import Blueprint, Response, abort, make_response, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from flask import Blueprint, Response, make_response, request
 
-from bot.sandbox.playground import (
-    GROUPS,
-    PLAYERS,
-    TITLES,
-    Chat,
-    NoService,
-    NoSource,
-    Passed,
-    Playground,
-    Sample,
-    Where,
-)
+from bot.sandbox.cast import GROUPS, PLAYERS, TITLES, Chat
+from bot.sandbox.page_guard import TEXT_MAX_CHARS, as_json, form_values, guard, language, one_of, posted, refuse
+from bot.sandbox.playground import NoService, NoSource, Passed, Playground, Where
+from bot.sandbox.sample_alerts import Sample
 from bot.sandbox.world import Event
-from handlers.texts import Both, Language, Say, _, render
+from handlers.texts import Both, _
 
 WAIT_S = 2.0
 """How long a poll waits for news. Short, because a service that stops waits for the requests it is answering."""
@@ -47,26 +31,12 @@ CROWD = 20
 NEWEST = 500
 """A page that is opened shows at most so many events of the past."""
 
-TEXT_MAX_CHARS = 4000
 TOKEN_MAX_CHARS = 2000
-FIELDS_MAX = 100
-BODY_MAX_BYTES = 64 * 1024
 
 WHO = tuple(player.id for player in PLAYERS)
 NAMES = {"dingtalk": "DingTalk", "wecom": "WeCom", "lark": "Lark", "slack": "Slack"}
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+SOURCE_EXAMPLE = Both("source add demo alertmanager to dba", "告警源添加 demo alertmanager 到 dba")
 
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; form-action 'none'; sandbox"
 """For the HTML of a mail, which others wrote: no script, no picture from outside, an origin of its own."""
 
@@ -97,22 +67,15 @@ class Polls:
 def blueprint(playground: Playground) -> Blueprint:
     """`/` and everything below `/sandbox`."""
     page = Blueprint("sandbox", __name__)
+    guard(page)
+    _add_what_is_shown(page, playground)
+    _add_what_people_do(page, playground)
+    return page
+
+
+def _add_what_is_shown(page: Blueprint, playground: Playground) -> None:
     polls = Polls()
     run = secrets.token_hex(8)  # event numbers begin anew with each start; a page that was open before must notice
-
-    @page.before_request
-    def guard() -> None:
-        _only_from_here()
-
-    @page.after_request
-    def protect(response: Response) -> Response:
-        for name, value in SECURITY_HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
-
-    @page.errorhandler(HTTPException)
-    def refused(error: HTTPException) -> Response:
-        return error.response if isinstance(error.response, Response) else _problem(error.code or 500, error.name)
 
     @page.get("/")
     def first() -> Response:
@@ -124,18 +87,18 @@ def blueprint(playground: Playground) -> Blueprint:
 
     @page.get("/sandbox/state")
     def state() -> Response:
-        return _json(_state(playground))
+        return as_json(_state(playground))
 
     @page.get("/sandbox/events")
     def events() -> Response:
         after = request.args.get("after", "0")
         if not (after.isascii() and after.isdigit() and len(after) <= 15):
-            _refuse(400, _("“after” must be the number of the last event seen, such as 0."))
+            refuse(400, _("“after” must be the number of the last event seen, such as 0."))
         known = request.args.get("run") == run
         with polls.one() as wait_s:
             found = playground.polled(int(after) if known else 0, wait_s if known else 0.0)
         last = found[-1].seq if found else playground.world.last if not known else int(after)
-        return _json(
+        return as_json(
             {
                 "run": run,
                 "last": last,
@@ -148,65 +111,66 @@ def blueprint(playground: Playground) -> Blueprint:
     def mail(seq: int) -> Response:
         event = next((one for one in playground.world.after(seq - 1) if one.seq == seq and one.kind == "mail"), None)
         if event is None:
-            _refuse(404, _("There is no such mail."))
+            refuse(404, _("There is no such mail."))
         response = make_response(str(event.body["html"]))
         response.headers["Content-Type"] = "text/html; charset=utf-8"
         response.headers["Content-Security-Policy"] = MAIL_POLICY
         return response
 
+
+def _add_what_people_do(page: Blueprint, playground: Playground) -> None:
     @page.post("/sandbox/say")
     def say() -> Response:
-        body = _body()
-        who = _word(body, "who", WHO)
-        platform: Any = _word(body, "platform", get_args(Chat))
-        where: Where = "group" if _word(body, "where", get_args(Where)) == "group" else "direct"
+        body = posted()
+        who = one_of(body, "who", WHO)
+        platform: Any = one_of(body, "platform", get_args(Chat))
+        where: Where = "group" if one_of(body, "where", get_args(Where)) == "group" else "direct"
         text = body.get("text")
         if not isinstance(text, str) or not text.strip() or len(text) > TEXT_MAX_CHARS:
-            _refuse(400, _("“text” must be 1 to {most} characters, such as “help”.", most=TEXT_MAX_CHARS))
-        return passed(platform, lambda: playground.say(who, platform, where, text.strip()))
+            refuse(400, _("“text” must be 1 to {most} characters, such as “help”.", most=TEXT_MAX_CHARS))
+        return _passed_on(playground, platform, lambda: playground.say(who, platform, where, text.strip()))
 
     @page.post("/sandbox/press")
     def press() -> Response:
-        body = _body()
-        who = _word(body, "who", WHO)
-        platform: Any = _word(body, "platform", get_args(Chat))
-        seq, token, values = body.get("seq"), body.get("token"), _values(body)
+        body = posted()
+        who = one_of(body, "who", WHO)
+        platform: Any = one_of(body, "platform", get_args(Chat))
+        seq, token, values = body.get("seq"), body.get("token"), form_values(body)
         if not isinstance(seq, int) or isinstance(seq, bool) or not 0 < seq < 10**15:
-            _refuse(400, _("“seq” must be the number of the event that shows the button, such as 12."))
+            refuse(400, _("“seq” must be the number of the event that shows the button, such as 12."))
         if not isinstance(token, str) or not 0 < len(token) <= TOKEN_MAX_CHARS:
-            _refuse(400, _("“token” must be what the button carries, 1 to {most} characters.", most=TOKEN_MAX_CHARS))
-        return passed(platform, lambda: playground.press(who, platform, seq, token, values))
+            refuse(400, _("“token” must be what the button carries, 1 to {most} characters.", most=TOKEN_MAX_CHARS))
+        return _passed_on(playground, platform, lambda: playground.press(who, platform, seq, token, values))
 
     @page.post("/sandbox/home")
     def home() -> Response:
-        who = _word(_body(), "who", WHO)
-        return passed("slack", lambda: playground.open_home(who))
-
-    def passed(platform: Chat, pass_on: Callable[[], Passed]) -> Response:
-        """What became of something that goes through that platform's client."""
-        if platform not in playground.replaced:
-            _refuse(409, _("The real {platform} is connected: talk to the bot there.", platform=NAMES[platform]))
-        try:
-            found = pass_on()
-        except LookupError:
-            _refuse(404, _("This button is not there any more."))
-        except NoService:
-            _refuse(502, _("Callboard's own routes cannot be reached."))
-        return _json({"delivered": found.delivered, "status": found.status})
+        who = one_of(posted(), "who", WHO)
+        return _passed_on(playground, "slack", lambda: playground.open_home(who))
 
     @page.post("/sandbox/alert")
     def alert() -> Response:
-        body = _body()
-        sample: Any = _word(body, "sample", get_args(Sample))
+        body = posted()
+        sample: Any = one_of(body, "sample", get_args(Sample))
         try:
-            raised = playground.raise_alerts(sample, _language())
+            raised = playground.raise_alerts(sample, language())
         except NoSource:
-            _refuse(409, _("There is no alert source yet. Example: {example}", example=SOURCE_EXAMPLE))
+            refuse(409, _("There is no alert source yet. Example: {example}", example=SOURCE_EXAMPLE))
         except NoService:
-            _refuse(502, _("Callboard's own routes cannot be reached."))
-        return _json({"status": raised.status, "text": raised.text})
+            refuse(502, _("Callboard's own routes cannot be reached."))
+        return as_json({"status": raised.status, "text": raised.text})
 
-    return page
+
+def _passed_on(playground: Playground, platform: Chat, pass_on: Callable[[], Passed]) -> Response:
+    """What became of something that goes through that platform's client."""
+    if platform not in playground.replaced:
+        refuse(409, _("The real {platform} is connected: talk to the bot there.", platform=NAMES[platform]))
+    try:
+        found = pass_on()
+    except LookupError:
+        refuse(404, _("This button is not there any more."))
+    except NoService:
+        refuse(502, _("Callboard's own routes cannot be reached."))
+    return as_json({"delivered": found.delivered, "status": found.status})
 
 
 FILES = {
@@ -222,11 +186,8 @@ FILES = {
 
 def _file(name: str) -> Response:
     if name not in FILES:
-        _refuse(404, _("There is no such file."))
+        refuse(404, _("There is no such file."))
     return Response((Path(__file__).parent / "static" / name).read_bytes(), mimetype=FILES[name])
-
-
-SOURCE_EXAMPLE = Both("source add demo alertmanager to dba", "告警源添加 demo alertmanager 到 dba")
 
 
 def _state(playground: Playground) -> dict[str, Any]:
@@ -276,77 +237,3 @@ def _shown(event: Event) -> dict[str, Any]:
         "ref": event.ref,
         "body": body,
     }
-
-
-# -- who may ask
-
-
-def _only_from_here() -> None:
-    """403 unless a browser on this machine asks, by a loopback name, for a page of ours."""
-    request.max_content_length = BODY_MAX_BYTES
-    try:
-        name = urlsplit(f"//{request.headers.get('Host', '')}").hostname
-        near = ipaddress.ip_address(request.remote_addr or "").is_loopback
-    except ValueError:
-        name, near = None, False
-    # Behind a proxy everybody comes from a loopback address.
-    if not near or name not in LOOPBACK_NAMES or any(h in request.headers for h in ("Forwarded", "X-Forwarded-For")):
-        _refuse(403, _("The sandbox is only for a browser on the same machine."))
-    site = request.headers.get("Sec-Fetch-Site", "none")
-    if site not in ("same-origin", "none") and request.path != "/":
-        _refuse(403, _("The sandbox does not answer other sites."))
-    origin = request.headers.get("Origin")
-    if origin is not None and origin != f"{request.scheme}://{request.headers.get('Host', '')}":
-        _refuse(403, _("The sandbox does not answer other sites."))
-
-
-def _body() -> dict[str, Any]:
-    """The JSON object that was posted."""
-    if request.mimetype != "application/json":  # what a form of another site can post never is
-        _refuse(415, _("The body must be JSON."))
-    try:
-        body = request.get_json(silent=True)
-    except RequestEntityTooLarge:
-        _refuse(413, _("The body is too long."))
-    except RecursionError:
-        body = None
-    if not isinstance(body, dict):
-        _refuse(400, _("The body must be a JSON object."))
-    return body
-
-
-def _word(body: dict[str, Any], name: str, allowed: tuple[str, ...]) -> str:
-    value = body.get(name)
-    if not isinstance(value, str) or value not in allowed:
-        _refuse(400, _("“{name}” must be one of: {allowed}.", name=name, allowed=", ".join(allowed)))
-    return value
-
-
-def _values(body: dict[str, Any]) -> dict[str, str] | None:
-    """What was filled into a form; None where a button is pressed."""
-    values = body.get("values")
-    if values is None:
-        return None
-    if not isinstance(values, dict) or len(values) > FIELDS_MAX:
-        _refuse(400, _("“values” must be an object with the value of each field."))
-    for name, value in values.items():
-        if not isinstance(value, str) or len(value) > TEXT_MAX_CHARS:
-            _refuse(400, _("“{name}” must be text of at most {most} characters.", name=name, most=TEXT_MAX_CHARS))
-    return values
-
-
-def _language() -> Language:
-    return "zh" if request.accept_languages.best_match(("zh", "en"), "en") == "zh" else "en"
-
-
-def _refuse(status: int, say: Say) -> NoReturn:
-    abort(_problem(status, render(say, _language())))
-
-
-def _problem(status: int, words: str) -> Response:
-    return _json({"error": words}, status)
-
-
-def _json(value: object, status: int = 200) -> Response:
-    """In ASCII: people and alerts may say what cannot be written as UTF-8 (half of a surrogate pair)."""
-    return Response(json.dumps(value), status, mimetype="application/json")

@@ -22,6 +22,7 @@ from bot.sandbox.das import Das
 from bot.sandbox.dingtalk import DingTalk
 from bot.sandbox.dingtalk_client import DingTalkClient
 from bot.sandbox.dingtalk_stream import StreamGateway
+from bot.sandbox.directory import App
 from bot.sandbox.lark import Lark
 from bot.sandbox.lark_app import LarkApp
 from bot.sandbox.mail import Mail
@@ -31,7 +32,7 @@ from bot.sandbox.voice import Voice
 from bot.sandbox.wecom import WeCom
 from bot.sandbox.wecom_app import WeComApp
 from bot.sandbox.wire import Answer, Request, StandIn, json_answer, page_answer, text_answer
-from bot.sandbox.world import X5, App, Broken, Drop, Page, Refused, Slow, World
+from bot.sandbox.world import X5, Broken, Drop, Page, Refused, Slow, World
 
 LOOPBACK = "127.0.0.1"
 MAX_BODY = 4 * 1024 * 1024

@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bot.sandbox.client import Client
+from bot.sandbox.directory import Person
 from bot.sandbox.slack_api import SlackApp, Workspace
 from bot.sandbox.slack_press import button_with, controls, errors_in, filled_in, is_form_with
-from bot.sandbox.world import Event, Group, Person
+from bot.sandbox.world import Event
 
 __all__ = ["Posted", "SlackApp", "SlackClient", "Workspace", "controls", "signature"]
 
@@ -57,6 +58,7 @@ class SlackClient(Client):
     """
 
     platform = "slack"
+    group_word = "channel"
 
     def __init__(
         self,
@@ -65,9 +67,8 @@ class SlackClient(Client):
         workspace: Workspace,
         *,
         push: Callable[[str, dict[str, Any]], dict[str, Any] | None] | None = None,
-        timeout_s: float = 10.0,
     ) -> None:
-        super().__init__(stand_in.world, service_url, timeout_s)
+        super().__init__(stand_in.world, service_url)
         self.stand_in = stand_in
         self.workspace = workspace
         self.push = push
@@ -95,7 +96,8 @@ class SlackClient(Client):
         sign, secret  a forged signature; a wrong secret to sign with
         event         further members of the event, or other values of its members
         """
-        person, place = self._person(person_id), self._place(person_id, group)
+        person = self._person(person_id)
+        place = self._place(person, group)
         self.world.happen("typed", "slack", place, text, person=person_id)
         if group and not self._group(group).bot:
             return Posted(False, 0, b"")
@@ -158,7 +160,8 @@ class SlackClient(Client):
         response  False: without a `response_url`
         fields    further fields of the form, or other values of its fields
         """
-        person, place = self._person(person_id), self._place(person_id, group)
+        person = self._person(person_id)
+        place = self._place(person, group)
         self.world.happen("typed", "slack", place, f"{command} {text}", person=person_id)
         names = (self._person(other) for other in others)
         form = {
@@ -386,20 +389,5 @@ class SlackClient(Client):
         return self._send(raw, headers, body or {})
 
     def _send(self, raw: bytes, headers: dict[str, str], body: dict[str, Any]) -> Posted:
-        answer = self._http.post(
-            f"{self.service_url}/slack/events", data=raw, headers=headers, timeout=self.timeout_s, allow_redirects=False
-        )
+        answer = self._post("/slack/events", raw, headers)
         return Posted(True, answer.status_code, answer.content, body, raw, headers)
-
-    def answers(self, conversation: str, after: int = 0) -> list[Event]:
-        """What the bot said in that channel or chat since event number `after`."""
-        return [event for event in self.world.said(conversation) if event.seq > after]
-
-    def _group(self, group_id: str) -> Group:
-        group = self.world.group("slack", group_id)
-        if group is None:
-            raise LookupError(f"no channel {group_id!r} on slack")
-        return group
-
-    def _place(self, person_id: str, group: str) -> str:
-        return self._group(group).id if group else self._person(person_id).chat

@@ -216,10 +216,7 @@ class WeCom:
             if not request.body:
                 raise Bad(93017)
             self.world.hit(f"wecom:robot:{key}")
-            try:
-                message = request.json()
-            except ValueError:
-                message = request.body[:2000].decode("utf-8", "replace")
+            message = request.shown
             if not isinstance(message, dict) or request.content_type not in ("application/json", "text/json"):
                 raise Bad(40008, "Warning: wrong json format. invalid message type")
             check_message(message)

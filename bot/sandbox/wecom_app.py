@@ -14,10 +14,11 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from bot.sandbox.directory import App, Person
 from bot.sandbox.wecom import Bad
 from bot.sandbox.wecom_cards import check_card
 from bot.sandbox.wire import Answer, Request, json_answer
-from bot.sandbox.world import App, Person, World
+from bot.sandbox.world import World
 
 TOKEN_TTL_S = 7200.0
 CODE_TTL_S = 72 * 3600.0
@@ -100,7 +101,7 @@ class WeComApp:
         try:
             return handler(request)
         except Bad as bad:
-            self.world.happen("refused", "wecom", "", _shown(request), note=str(bad.code))
+            self.world.happen("refused", "wecom", "", request.shown, note=str(bad.code))
             return _refused(bad.code, bad.text or _USUAL_WORDS.get(str(bad.code), "refused"), request.client)
 
     def expire_tokens(self) -> None:
@@ -264,11 +265,8 @@ def _check_agent(app: App, message: Mapping[str, Any]) -> None:
 def _message(request: Request) -> dict[str, Any]:
     if request.method != "POST":
         raise Bad(40058, "http method should be POST. invalid Request Parameter")
-    try:
-        message = request.json()
-    except ValueError:
-        message = None
-    if not isinstance(message, dict) or request.content_type != "application/json":
+    message = request.json_object()
+    if message is None or request.content_type != "application/json":
         raise Bad(40008, "Warning: wrong json format. invalid message type")
     return message
 
@@ -290,10 +288,3 @@ def _checked(message: Mapping[str, Any], kinds: tuple[str, ...], max_bytes: int,
     if len(content.encode("utf-8", "surrogatepass")) > max_bytes:
         raise Bad(too_long, f"{kind}.content exceed max length {max_bytes}")
     return {"msgtype": kind, kind: {"content": content}}
-
-
-def _shown(request: Request) -> Any:
-    try:
-        return request.json()
-    except ValueError:
-        return request.body[:2000].decode("utf-8", "replace")

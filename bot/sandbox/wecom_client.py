@@ -199,9 +199,8 @@ class WeComClient(Client):
         bot: Keys,
         *,
         robot_name: str = "值班机器人",
-        timeout_s: float = 10.0,
     ) -> None:
-        super().__init__(world, service_url, timeout_s)
+        super().__init__(world, service_url)
         self.corp = corp
         self.agent_id = agent_id
         self.keys: dict[Way, Keys] = {"app": app, "bot": bot}
@@ -353,14 +352,8 @@ class WeComClient(Client):
 
     def send(self, path: str, query: Mapping[str, str], sent: bytes, message: str = "") -> Posted:
         """Exactly these bytes, with the content type that WeCom's demo expects of nobody."""
-        answer = self._http.post(
-            self.service_url + path,
-            params=dict(query),
-            data=sent,
-            headers={"Content-Type": "text/xml" if path.endswith("app") else "application/json"},
-            timeout=self.timeout_s,
-            allow_redirects=False,
-        )
+        headers = {"Content-Type": "text/xml" if path.endswith("app") else "application/json"}
+        answer = self._post(path, sent, headers, query=query)
         kind = answer.headers.get("Content-Type", "")
         return Posted(answer.status_code, answer.content, path, query, sent, message, kind)
 
@@ -378,10 +371,6 @@ class WeComClient(Client):
         query = {**self._query(self.keys[via], encrypted, skew_s, signature), "echostr": encrypted}
         answer = self._http.get(f"{self.service_url}/wecom/{via}", params=query, timeout=self.timeout_s)
         return Posted(answer.status_code, answer.content, f"/wecom/{via}", query)
-
-    def answers(self, conversation: str, after: int = 0) -> list[Event]:
-        """What the bot said in that conversation since event number `after`."""
-        return [event for event in self.world.said(conversation) if event.seq > after]
 
     def _query(self, seal: Keys, encrypted: str, skew_s: float, signature: str | None) -> dict[str, str]:
         timestamp, nonce = str(int(self.world.now() + skew_s)), str(secrets.randbelow(10**10))

@@ -49,6 +49,22 @@ class Request:
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
 
+    def json_object(self) -> dict[str, Any] | None:
+        """The body as a JSON object; None when it is anything else."""
+        try:
+            value = self.json()
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
+    @property
+    def shown(self) -> Any:
+        """The body for the log of refusals: as JSON where it is some, else as text."""
+        try:
+            return self.json()
+        except ValueError:
+            return self.body[:2000].decode("utf-8", "replace")
+
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from bot.sandbox.playground import GROUPS, PLAYERS
+from bot.sandbox.cast import GROUPS, PLAYERS
 from tests.browser.conftest import Stage, Visitor
 
 LIN, WANG = PLAYERS

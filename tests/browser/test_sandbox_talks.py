@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from bot.sandbox.playground import GROUPS, PLAYERS
+from bot.sandbox.cast import GROUPS, PLAYERS
 from tests.browser.conftest import Visitor
 
 LIN, WANG = PLAYERS

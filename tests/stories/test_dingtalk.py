@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from bot.sandbox.dingtalk import robot_sign
+from bot.sandbox.dingtalk_robots import robot_sign
 from bot.sandbox.server import StandIns
 from tests.stories.conftest import ADMIN, GROUP, MEMBER, Town, words
 

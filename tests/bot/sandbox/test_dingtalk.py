@@ -13,9 +13,9 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from bot.sandbox.dingtalk import Style, robot_sign
 from bot.sandbox.dingtalk_cards import controls
 from bot.sandbox.dingtalk_client import DingTalkClient
+from bot.sandbox.dingtalk_robots import Style, robot_sign
 from bot.sandbox.server import StandIns
 from bot.sandbox.world import World
 from tests.bot.sandbox.conftest import NOW, PATHS, Clock
@@ -130,7 +130,7 @@ def test_requests_that_reach_no_robot(
 def test_the_keyword_refusal_in_every_known_wording(
     style: Style, words: str, stand_ins: StandIns, http: requests.Session
 ) -> None:
-    stand_ins.dingtalk.style = style
+    stand_ins.dingtalk.robots.style = style
     answer = http.post(stand_ins.url + SEND, json={"msgtype": "text", "text": {"content": "x"}}).json()
     assert answer["errcode"] == 310000
     assert words in answer["errmsg"]
@@ -245,7 +245,7 @@ def test_the_window_slides(stand_ins: StandIns, clock: Clock, http: requests.Ses
 def test_the_organisation_s_month_runs_out_and_begins_anew(
     stand_ins: StandIns, clock: Clock, http: requests.Session
 ) -> None:
-    stand_ins.dingtalk.monthly = 2
+    stand_ins.dingtalk.robots.monthly = 2
     codes = [http.post(stand_ins.url + SEND, json=markdown()).json()["errcode"] for _ in range(3)]
     assert codes == [0, 0, 90030]
     clock.move(31 * 86_400)

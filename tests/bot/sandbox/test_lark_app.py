@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import requests
 
+from bot.sandbox.directory import App
 from bot.sandbox.lark_app import LarkApp, bot_open_id
 from bot.sandbox.lark_client import LarkClient
 from bot.sandbox.lark_press import Sent, controls, response_of
 from bot.sandbox.server import StandIns
-from bot.sandbox.world import App, World
+from bot.sandbox.world import World
 from tests.bot.sandbox.conftest import NOW, Clock
 
 SEND, TOKEN, BOT = (

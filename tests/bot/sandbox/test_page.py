@@ -12,8 +12,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from bot.sandbox import page
-from bot.sandbox.playground import GROUPS, PLAYERS, TITLES, Playground
+from bot.sandbox import page, page_guard
+from bot.sandbox.cast import GROUPS, PLAYERS, TITLES
+from bot.sandbox.playground import Playground
 from handlers.commands import COMMANDS
 from handlers.commands.parser import parse
 
@@ -149,7 +150,7 @@ def test_a_wrong_body_gets_a_sentence(client: FlaskClient, playground: Playgroun
 
 
 def test_a_body_that_is_too_long_is_not_read(client: FlaskClient) -> None:
-    answer = client.post("/sandbox/say", data=b"{" + b" " * page.BODY_MAX_BYTES, content_type="application/json")
+    answer = client.post("/sandbox/say", data=b"{" + b" " * page_guard.BODY_MAX_BYTES, content_type="application/json")
     assert answer.status_code == 413
 
 
@@ -395,11 +396,11 @@ def test_the_state_names_people_groups_and_what_is_real(client: FlaskClient, pla
     assert state["groups"]["wecom"]["secret"] == ""
     assert len(state["replaced"]) == 6
     assert state["people"][0]["on"]["slack"] == {"id": LIN.on("slack").person, "chat": LIN.on("slack").chat}
-    shown = json.dumps(state)
+    shown, app = json.dumps(state), playground.installed
     for secret in (
-        playground.app.client_secret,
-        *(playground.wecom.client_secret, playground.wecom_keys.token, playground.robot_keys.aes_key),
-        *(playground.lark.client_secret, playground.lark_key, playground.lark_token),
-        *(playground.slack.bot_token, playground.slack.signing_secret),
+        app.dingtalk.client_secret,
+        *(app.wecom.client_secret, app.wecom_keys.token, app.robot_keys.aes_key),
+        *(app.lark.client_secret, app.lark_key, app.lark_token),
+        *(app.slack.bot_token, app.slack.signing_secret),
     ):
         assert secret not in shown

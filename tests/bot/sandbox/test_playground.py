@@ -15,8 +15,10 @@ import pytest
 from bot.app import credentials_of
 from bot.platforms.dingtalk import decode
 from bot.sandbox import dingtalk_cards, lark_press, slack_app, wecom_cards
-from bot.sandbox.dingtalk import robot_sign
-from bot.sandbox.playground import GROUPS, PLAYERS, STORM, Chat, NoService, NoSource, Playground
+from bot.sandbox.cast import GROUPS, PLAYERS, Chat, admins_on
+from bot.sandbox.dingtalk_robots import robot_sign
+from bot.sandbox.playground import NoService, NoSource, Playground
+from bot.sandbox.sample_alerts import STORM
 from bot.settings import Settings
 from handlers.sources import SOURCES
 from handlers.sources.contract import Body
@@ -89,12 +91,13 @@ def tell_source(playground: Playground, url: str, person: str = LIN.id) -> None:
 
 
 def secrets_of(playground: Playground) -> list[str]:
+    app = playground.installed
     return [
-        playground.app.client_secret,
-        *(playground.wecom.client_secret, playground.wecom_keys.token, playground.wecom_keys.aes_key),
-        *(playground.robot_keys.token, playground.robot_keys.aes_key),
-        *(playground.lark.client_secret, playground.lark_key, playground.lark_token),
-        *(playground.slack.bot_token, playground.slack.signing_secret),
+        app.dingtalk.client_secret,
+        *(app.wecom.client_secret, app.wecom_keys.token, app.wecom_keys.aes_key),
+        *(app.robot_keys.token, app.robot_keys.aes_key),
+        *(app.lark.client_secret, app.lark_key, app.lark_token),
+        *(app.slack.bot_token, app.slack.signing_secret),
     ]
 
 
@@ -133,7 +136,7 @@ def test_settings_lead_every_platform_to_the_stand_ins(playground: Playground) -
     )
     assert made.smtp_url == playground.stand_ins.smtp_url
     assert made.mail_from
-    assert made.dingtalk_client_secret == playground.app.client_secret
+    assert made.dingtalk_client_secret == playground.installed.dingtalk.client_secret
     assert made.alibaba_cloud_access_key_id
     assert (made.sms_sign_name, made.sms_template_code, made.sms_template_alert) == (
         "Callboard",
@@ -186,7 +189,7 @@ def test_a_platform_that_is_configured_is_never_replaced(
 
 
 def test_admins_that_are_set_stay_admins(playground: Playground) -> None:
-    lin = playground.admins("slack")[0]
+    lin = admins_on("slack")[0]
     made = playground.settings(settings(admins=f"slack:T1/U1,{lin}")).admins
     assert made[:2] == ("slack:T1/U1", lin)
     assert len(made) == len(set(made)) == 5
@@ -200,7 +203,7 @@ def test_what_is_said_arrives_signed_and_whole(
     ((path, headers, body),) = service.got
     assert passed.status == 200
     assert path == "/dingtalk/messages"
-    assert headers["sign"] == robot_sign(playground.app.client_secret, headers["timestamp"])
+    assert headers["sign"] == robot_sign(playground.installed.dingtalk.client_secret, headers["timestamp"])
     incoming = decode(json.loads(body))
     assert incoming is not None
     assert (incoming.text, incoming.direct) == ("me 13900139000", direct)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from bot.sandbox.world import Broken, Drop, Page, Refused, Robot, World
+from bot.sandbox.directory import Robot
+from bot.sandbox.world import Broken, Drop, Page, Refused, World
 from tests.bot.sandbox.conftest import Clock
 
 

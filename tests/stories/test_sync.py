@@ -364,10 +364,13 @@ def test_wecom_s_robot_has_one_answer_and_keeps_it_for_the_result(
     build: Callable[..., WeComTown], settings: dict[str, str], trouble: bool
 ) -> None:
     wecom = build(WeComTown, **settings)
-    if trouble:
-        wecom.world.fault("sms:DescribeContactList", Refused("Throttling.User"))
+    released = threading.Event()
+    # Held back, so that the result does not come before the answer.
+    fault = Refused("Throttling.User") if trouble else Slow(until=released)
+    wecom.world.fault("sms:DescribeContactList", fault)
     after = wecom.world.last
     assert "I am reading CloudMonitor" in wecom.said("sync cloudmonitor", "group")
+    released.set()
     for _try in range(4):
         wecom.forward(seconds=20)
     wecom.quiet()

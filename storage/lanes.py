@@ -44,9 +44,9 @@ AHEAD = 2
 """Messages of a smaller priority never wait because others of their lane have to (`calm_at`)."""
 
 
-URGENT = 2
-"""Lanes in which a message of this priority or a smaller one waits (a code, an answer, a critical alarm) are claimed before
-all others."""
+URGENT, ASKED = 2, 1
+"""Lanes in which a message of such a priority or a smaller one waits are claimed before all others: what is urgent (also
+critical alarms), and of that first what a person has asked for (a code, an answer, a test)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class LaneRow:
     cards: list[int] | None
     rules: dict[str, int] | None
     urgent: bool
+    asked: bool
 
 
 def wake(tx: Tx, keys: Iterable[str], now: datetime) -> None:
@@ -84,28 +85,37 @@ def wake(tx: Tx, keys: Iterable[str], now: datetime) -> None:
 
 def _wake_up() -> Update:
     now = bindparam("now", type_=lane.c.next_at.type)
-    opens, urgent = _opens(now), _urgent(now)
-    # Of a lane that is due already, only that it has become urgent is news.
+    opens, urgent, asked = _opens(now), _due_up_to(URGENT, now), _due_up_to(ASKED, now)
+    # Of a lane that is due already, only that it has become urgent, or is asked for, is news.
     later = or_(lane.c.next_at.is_(None), lane.c.next_at > opens)
     own = lane.c.key.in_(bindparam("keys", expanding=True))
     return (
         update(lane)
-        .where(own, lane.c.owner.is_(None), or_(later, and_(~lane.c.urgent, urgent)))
-        .values(next_at=case((later, opens), else_=lane.c.next_at), urgent=or_(lane.c.urgent, urgent))
+        .where(own, lane.c.owner.is_(None), or_(later, and_(~lane.c.urgent, urgent), and_(~lane.c.asked, asked)))
+        .values(
+            next_at=case((later, opens), else_=lane.c.next_at),
+            urgent=or_(lane.c.urgent, urgent),
+            asked=or_(lane.c.asked, asked),
+        )
     )
 
 
 _WAKE = Prepared(_wake_up)
 
 
-def _urgent(by: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
-    """Whether an urgent message of the lane is due by then."""
+def _due_up_to(priority: int, by: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Whether a message of the lane of this priority or a smaller one is due by then."""
     return exists().where(
         delivery.c.lane == lane.c.key,
         delivery.c.state == READY,
-        delivery.c.priority <= URGENT,
+        delivery.c.priority <= priority,
         delivery.c.due_at <= by,
     )
+
+
+def _marks(by: ColumnElement[datetime]) -> dict[str, ColumnElement[bool]]:
+    """What the lane is claimed by, as far as it is due by then."""
+    return {"urgent": _due_up_to(URGENT, by), "asked": _due_up_to(ASKED, by)}
 
 
 def _opens(now: ColumnElement[datetime]) -> ColumnElement[datetime]:
@@ -130,11 +140,13 @@ def _opens(now: ColumnElement[datetime]) -> ColumnElement[datetime]:
 class Pick:
     """Which lanes are meant: those with an urgent message or the others, those that are well or the others; None: both.
 
-    A lane is well when the last message to its address could be sent.
+    A lane is well when the last message to its address could be sent. `asked`: only those with something that a person
+    has asked for.
     """
 
     urgent: bool | None = None
     well: bool | None = None
+    asked: bool = False
 
 
 ANY = Pick()
@@ -194,6 +206,8 @@ def _picked(pick: Pick, full: str = "full") -> list[ColumnElement[bool]]:
     ]
     if pick.urgent is not None:
         where.append(lane.c.urgent if pick.urgent else ~lane.c.urgent)
+    if pick.asked:
+        where.append(lane.c.asked)
     if pick.well is not None:
         where.append(lane.c.fails == 0 if pick.well else lane.c.fails > 0)
     return where
@@ -250,7 +264,7 @@ def _claim_idle() -> ReturningUpdate[Any]:
             func.coalesce(lane.c.calm_at, now) <= now,
             lane.c.fails == 0,
         )
-        .values(next_at=until, owner=bindparam("me"), token=lane.c.token + 1, urgent=_urgent(now))
+        .values(next_at=until, owner=bindparam("me"), token=lane.c.token + 1, **_marks(now))
         .returning(lane)
     )
 
@@ -345,7 +359,7 @@ def _release() -> Update:
         .values(
             next_at=next_at,
             owner=None,
-            urgent=_urgent(next_at),  # nothing is due by NULL
+            **_marks(next_at),  # nothing is due by NULL
             open_at=bindparam("open_"),
             calm_at=bindparam("calm_"),
             calm_for=bindparam("calm_for_"),

@@ -459,6 +459,13 @@ lane = Table(
     Column("cards", JSON),  # epoch milliseconds of the last cards that were sent ahead of a crowd
     Column("rules", JSON),  # rules that alerts were sent of, each with epoch milliseconds of the last time
     Column("urgent", Boolean, nullable=False, default=False, server_default=false()),  # goes before other lanes
+    Column("asked", Boolean, nullable=False, default=False, server_default=false()),  # a person waits for what is in it
+    Index(
+        "ix_lane_asked",
+        "next_at",
+        sqlite_where=text("asked = 1 AND next_at IS NOT NULL"),
+        postgresql_where=text("asked AND next_at IS NOT NULL"),
+    ),
     Index(
         "ix_lane_urgent",
         "next_at",

@@ -90,6 +90,8 @@ class Visit:
         self._released = False
         self._begun: tuple[DeliveryRow, datetime, Composed | None] | None = None
         self.sent_now = 0
+        self.waits_since: float | None = None
+        """Since when (`time.monotonic`) a platform is being waited for."""
 
     @property
     def lane(self) -> LaneRow:
@@ -257,7 +259,7 @@ class Visit:
             )
 
     def _send(self, row: DeliveryRow, now: datetime, composed: Composed | None = None) -> bool:
-        started = time.monotonic()
+        started = self.waits_since = time.monotonic()
         error: DeliveryError | None = None
         receipt = ""
         try:
@@ -272,6 +274,7 @@ class Visit:
                 _("Callboard itself failed to send this; the operator's log says why."),
                 permanent=row.attempts >= 2,
             )
+        self.waits_since = None
         took_ms = round((time.monotonic() - started) * 1000)
         # A send counts from when the answer came: the platform's clock cannot have seen it later.
         self._window = kept([*self._window, to_ms(self._clock())], self._budgets)

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 
 from bot.delivery.compose import Sender
 from bot.delivery.record import Recorder
-from bot.delivery.shares import Choice, Held, choices
+from bot.delivery.shares import Choice, Held, choices, counted
 from bot.delivery.visit import LEASE, Visit
 from bot.metrics import Heartbeats, Metrics
 from handlers import due, outcomes, retries
@@ -32,7 +32,10 @@ from storage.lanes import LaneRow, Pick
 log = logging.getLogger(__name__)
 
 SENDERS = 24
-"""Lanes worked on at once."""
+"""Lanes worked on at once, besides those whose platform is slow."""
+
+SLOW_S = 2.0
+"""Who is waited for so long takes no sender from others any more: one more thread takes its place."""
 
 RENEW_S = 5.0
 """How often the leases of what is being sent are renewed."""
@@ -78,6 +81,7 @@ class Worker:
         heartbeats: Heartbeats,
         chance: Callable[[], float] = random.random,
         senders: int = SENDERS,
+        slow_s: float = SLOW_S,
         alone: bool = False,
         poll_s: float = POLL_S,
     ) -> None:
@@ -89,13 +93,12 @@ class Worker:
         self._heartbeats = heartbeats
         self._senders = senders
         self._poll_s = poll_s
+        self._slow_s = slow_s
         self._held: dict[str, Held] = {}
+        self._visited: dict[str, Visit] = {}
         self._holding = threading.Lock()
         self._claimed: queue.SimpleQueue[Visit | None] = queue.SimpleQueue()
-        # Daemons: what still hangs when the process has to end is cut off, and sent again after the next start.
-        self._threads = [
-            threading.Thread(target=self._visits, name=f"sender-{number}", daemon=True) for number in range(senders)
-        ]
+        self._threads: list[threading.Thread] = []
         self._alone = alone
         # Not the same after a restart: what this name holds, this worker works on.
         self._me = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -132,8 +135,17 @@ class Worker:
         self._heartbeats.beat("worker")
         self._started_at = self._clock()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
-        for thread in (self._thread, *self._threads):
-            thread.start()
+        self._thread.start()
+        with self._holding:
+            self._make_threads(self._senders)
+
+    def _make_threads(self, wanted: int) -> None:
+        """As many as are wanted in all. They stay: what was slow once will be again."""
+        while len(self._threads) < wanted:
+            # Daemons: what still hangs when the process has to end is cut off, and sent again after the next start.
+            one = threading.Thread(target=self._visits, name=f"sender-{len(self._threads)}", daemon=True)
+            self._threads.append(one)
+            one.start()
 
     def stop(self, timeout_s: float) -> None:
         """Claims nothing more, lets the sends in flight end and settle, as far as there is time."""
@@ -229,7 +241,11 @@ class Worker:
     def _choices(self) -> tuple[Choice, ...]:
         """What the next sender may work on."""
         with self._holding:
-            return choices(self._held.values(), self._senders)
+            return choices(self._counted(), self._senders)
+
+    def _counted(self) -> list[Held]:
+        before = time.monotonic() - self._slow_s
+        return counted(self._held, {key: visit.waits_since for key, visit in self._visited.items()}, before)
 
     def _claim(self) -> None:
         """Claims what is due, as far as there are senders for it, and hands it to them; else says how long to pause."""
@@ -277,7 +293,7 @@ class Worker:
                 if row is None:
                     due.discard(one.pick)
                 else:
-                    lane = Held(row.key, row.urgent, row.fails == 0)
+                    lane = Held(row.key, row.urgent, row.fails == 0, row.asked)
                     mine[lane] = row
                     self._hold([lane])
 
@@ -292,11 +308,13 @@ class Worker:
         """While one has the writer: what is held is known to whoever writes next."""
         with self._holding:
             self._held.update((lane.key, lane) for lane in mine)
+            self._make_threads(len(self._held))
 
     def _let_go(self, mine: Iterable[Held | LaneRow]) -> None:
         with self._holding:
             for lane in mine:
                 self._held.pop(lane.key, None)
+                self._visited.pop(lane.key, None)
 
     @contextmanager
     def early(self) -> Iterator[Early]:
@@ -309,14 +327,15 @@ class Worker:
 
     def hold_early(self, tx: Tx, keys: Collection[str]) -> list[Visit]:
         """Claims some of the lanes that are idle, as long as half of the senders are left for the worker's choices."""
-        held = self._lanes_held()
-        room = min(MOST_CLAIMED, self._senders // 2 - len(held))
+        with self._holding:
+            held = frozenset(self._held)
+            room = min(MOST_CLAIMED, self._senders // 2 - len(self._counted()))
         # One that is given back in the database and still held here is on its way to be let go.
         wanted = sorted(key for key in keys if key not in held)[: max(0, room)]
         if not wanted or not self._open or self._stopping:
             return []
         claimed = lanes.claim_idle(tx, wanted, self._me, self._clock(), LEASE)
-        self._hold(Held(lane.key, lane.urgent, well=True) for lane in claimed)
+        self._hold(Held(lane.key, lane.urgent, well=True, asked=lane.asked) for lane in claimed)
         return [self._visit_of(lane) for lane in claimed]
 
     def send(self, visits: Iterable[Visit]) -> None:
@@ -344,6 +363,8 @@ class Worker:
             self._carry_out(visit)
 
     def _carry_out(self, visit: Visit) -> None:
+        with self._holding:
+            self._visited[visit.lane.key] = visit
         try:
             more = True
             while more and (visit.begun or (visit.sent_now < MOST_A_VISIT and not self._stopping)):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from handlers import outbox
 from storage import crowds, deliveries, lanes
@@ -526,7 +526,7 @@ def test_what_a_lane_remembers_of_its_crowds_is_given_to_the_next_holder(databas
     assert (second.sent, second.cards, second.rules) == ([1, 2], [2], {"ab": 1})
 
 
-URGENT, OTHERS = Pick(urgent=True), Pick(urgent=False)
+URGENT, OTHERS, ASKED = Pick(urgent=True), Pick(urgent=False), Pick(urgent=True, asked=True)
 
 
 def claimed(database: Database, now: datetime, pick: Pick = ANY, *, full: str = "") -> str | None:
@@ -584,6 +584,31 @@ def test_a_lane_is_given_back_urgent_when_an_urgent_message_is_next(
     assert held is not None
     release(database, held, NOW)
     assert (claimed(database, NOW + SOON, URGENT) is not None) == urgent
+
+
+@pytest.mark.parametrize(
+    ("priority", "asked"), [(outbox.CODE, True), (outbox.TEST, True), (outbox.CRITICAL, False), (outbox.OTHER, False)]
+)
+def test_what_a_person_asked_for_is_told_from_what_is_critical(database: Database, priority: int, asked: bool) -> None:
+    with database.write() as tx:
+        for key in ("sms:woken", "sms:urgent already", "sms:given back"):
+            owe(tx, key, priority=outbox.CRITICAL)
+            lanes.wake(tx, [key], NOW)
+        owe(tx, "sms:given back", priority=priority, due_at=NOW)
+    with database.write() as tx:
+        held = lanes.claim(tx, "me", NOW, LEASE, ("sms:woken", "sms:urgent already"))
+    assert held is not None
+    release(database, held, NOW)
+    with database.write() as tx:
+        owe(tx, "sms:idle", priority=outbox.CRITICAL)
+        lanes.wake(tx, ["sms:idle"], NOW)
+        tx.conn.execute(update(lane).where(lane.c.key == "sms:idle").values(next_at=None, urgent=False))
+        owe(tx, "sms:idle", priority=priority)
+        assert [one.asked for one in lanes.claim_idle(tx, ["sms:idle"], "me", NOW, LEASE)] == [asked]
+        owe(tx, "sms:urgent already", priority=priority)
+        lanes.wake(tx, ["sms:urgent already"], NOW)
+    found = {claimed(database, NOW, ASKED), claimed(database, NOW, ASKED), claimed(database, NOW, ASKED)}
+    assert found == ({"sms:given back", "sms:urgent already", None} if asked else {None})
 
 
 def test_lanes_that_are_well_are_told_from_those_whose_last_message_failed(database: Database) -> None:

@@ -331,7 +331,7 @@ def test_what_the_worker_claims_is_known_before_others_can_write(make: Callable[
     shop.owed(lambda tx: [card(tx, one, "x") for one in robots[4:12]])
     shop.until(lambda: bool(early_ones))
     assert early_ones == [0]
-    shop.until(lambda: len(shop.post.tries) == 16)
+    shop.until(lambda: len(shop.post.tries) == 14)
     shop.post.gate.set()
     shop.worker.wake()
     shop.rest()

@@ -13,6 +13,9 @@ from storage.schema import metadata
 from tests import postgres
 from tests.storage import seed
 
+EMPTIED = "; ".join(f'DELETE FROM "{table.name}"' for table in reversed(metadata.sorted_tables))
+"""All tables in one go: one statement for each would take five times as long, after every test."""
+
 
 @pytest.fixture(scope="session")
 def shared_postgres(postgres_server: postgres.Server) -> Iterator[Database]:
@@ -27,8 +30,7 @@ def shared_postgres(postgres_server: postgres.Server) -> Iterator[Database]:
 def postgres_database(shared_postgres: Database) -> Iterator[Database]:
     yield shared_postgres
     with shared_postgres.write() as tx:
-        for table in reversed(metadata.sorted_tables):
-            tx.conn.execute(table.delete())
+        tx.conn.exec_driver_sql(EMPTIED)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from bot.bodies import Bodies
 from bot.channels import CHANNELS
 from bot.channels.contract import Outside
 from bot.delivery.asker import Asker
-from bot.delivery.clock import SharedClock
+from bot.delivery.clock import EvenClock, SharedClock
 from bot.delivery.compose import Sender
 from bot.delivery.replicas import TEND_S, Line, Replicas
 from bot.delivery.worker import POLL_S, Worker
@@ -216,9 +216,9 @@ class Service:
         self.heartbeats = Heartbeats()
         self.metrics = Metrics(self.heartbeats)
         self.database = opened(settings, parts)
-        shared = None
-        if clock is None:
-            clock = utc_now if self.database.sqlite else (shared := SharedClock(self.database.now))
+        shared = SharedClock(self.database.now) if clock is None and not self.database.sqlite else None
+        even = EvenClock(utc_now) if clock is None and self.database.sqlite and "worker" in parts else None
+        clock = clock or shared or even or utc_now
         self.clock = clock
         self.metrics.watch_queue(self._waiting)
         outside = outside_of(settings)
@@ -230,7 +230,15 @@ class Service:
         cloud = cloud_of(settings, outside)
         sender = Sender(self.database, self.rules, outside, CHANNELS, PLATFORMS, self.credentials, cloud)
         watched: dict[str, Any] = {"clock": clock, "metrics": self.metrics, "heartbeats": self.heartbeats}
-        self.worker = Worker(self.database, self.rules, sender, alone=self.database.sqlite, poll_s=poll_s, **watched)
+        self.worker = Worker(
+            self.database,
+            self.rules,
+            sender,
+            alone=self.database.sqlite,
+            poll_s=poll_s,
+            was_set=even.compare if even else timedelta,
+            **watched,
+        )
         self.asker = Asker(
             self.database,
             self.rules,

@@ -34,7 +34,7 @@ from storage.database import Tx
 from storage.line import READY, behind_its_own, being_told, turn, waits_in
 from storage.prepared import Prepared
 from storage.rows import insert_or_ignore, record
-from storage.schema import delivery, lane
+from storage.schema import delivery, lane, to_ms
 
 MOST_AT_ONCE = 5000
 """Lanes in one statement."""
@@ -427,10 +427,40 @@ def free_all(tx: Tx, now: datetime) -> None:
     )
 
 
+def clock_was_set(tx: Tx, now: datetime, jump: timedelta, patience: timedelta) -> None:
+    """Moves what is counted in time that passes (windows of budgets, gates) with the clock. For the one process on SQLite.
+
+    Lanes that are being worked on are taken from their senders, which would write down the windows as they were. What is
+    tried again goes by the clock that people read; where that was set back nothing waits longer than `patience` for it.
+    """
+    if jump < timedelta(0):
+        _due_by(tx, now + patience)
+    jump_ms = to_ms(now) - to_ms(now - jump)
+    for row in tx.conn.execute(
+        select(lane.c.key, lane.c.open_at, lane.c.calm_at, lane.c.sent, lane.c.cards, lane.c.rules)
+    ):
+        moved = {
+            "open_at": row.open_at and row.open_at + jump,
+            "calm_at": row.calm_at and row.calm_at + jump,
+            "sent": [at + jump_ms for at in row.sent],
+            "cards": row.cards and [at + jump_ms for at in row.cards],
+            "rules": row.rules and {rule: at + jump_ms for rule, at in row.rules.items()},
+        }
+        if any(moved.values()):
+            tx.conn.execute(update(lane).where(lane.c.key == row.key).values(moved))
+    tx.conn.execute(update(lane).where(lane.c.owner.is_not(None)).values(owner=None, token=lane.c.token + 1))
+    again = _opens(literal(now, lane.c.next_at.type))
+    tx.conn.execute(update(lane).where(lane.c.next_at.is_not(None)).values(next_at=again))
+
+
+def _due_by(tx: Tx, late: datetime) -> None:
+    """Nothing that is ready waits longer for its turn."""
+    tx.conn.execute(update(delivery).where(delivery.c.state == READY, delivery.c.due_at > late).values(due_at=late))
+
+
 def clock_went_back(tx: Tx, now: datetime, patience: timedelta) -> None:
     """After the clock was set back: nothing waits longer than it would have."""
-    late = now + patience
-    tx.conn.execute(update(delivery).where(delivery.c.state == READY, delivery.c.due_at > late).values(due_at=late))
+    _due_by(tx, now + patience)
     tx.conn.execute(
         update(lane)
         .where(lane.c.owner.is_(None), lane.c.next_at.is_not(None))

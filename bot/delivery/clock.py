@@ -1,8 +1,8 @@
-"""The database's time, for replicas on several machines.
+"""What time it is, for leases, gates and the windows of budgets.
 
-Leases, gates and the windows of budgets are moments that one process writes and another one compares with its own time.
-So that no machine's clock matters, all of them go by the database's: it is asked now and then, and told in between by a
-counter that nobody sets.
+They are moments that are written once and compared later, by replicas also on other machines. So that no machine's clock
+matters, replicas go by the database's: it is asked now and then, and told in between by a counter that nobody sets. One
+process alone goes by its machine's, in the same way: when that one is set, it is told by how much.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+
+LEAP = timedelta(seconds=1)
+"""A clock that differs by less was not set."""
 
 VAGUE_S = 0.5
 """An answer that took so long says too little about now."""
@@ -42,3 +45,27 @@ class SharedClock:
         moment = ask()
         took_s = self._ticks() - before
         return before + took_s / 2, moment, took_s
+
+
+class EvenClock:
+    """`clock()` is the machine's time as it was when it was looked at last, counted evenly since.
+
+    wall   what time it is for the machine
+    ticks  seconds, counted evenly, from any beginning
+    """
+
+    def __init__(self, wall: Callable[[], datetime], ticks: Callable[[], float] = time.monotonic) -> None:
+        self._wall = wall
+        self._ticks = ticks
+        self._known = ticks(), wall()
+
+    def __call__(self) -> datetime:
+        at, moment = self._known
+        return moment + timedelta(seconds=self._ticks() - at)
+
+    def compare(self) -> timedelta:
+        """Looks at the machine's time; by how much it was set since the last look, zero for what clocks always differ."""
+        before = self()
+        self._known = self._ticks(), self._wall()
+        jump = self() - before
+        return jump if abs(jump) >= LEAP else timedelta(0)

@@ -61,6 +61,7 @@ KEPT = timedelta(days=90)
 """How long the delivery log and alerts that are over are kept."""
 
 CLOCK_JUMP = timedelta(seconds=5)
+FIRST_RETRY = timedelta(seconds=retries.DELAYS_S[0])
 
 SETTLING = timedelta(seconds=6)
 """What may have been sent before a crash waits until the process has run so long: a crash loop repeats nothing."""
@@ -84,8 +85,13 @@ class Worker:
         slow_s: float = SLOW_S,
         alone: bool = False,
         poll_s: float = POLL_S,
+        was_set: Callable[[], timedelta] = timedelta,
     ) -> None:
-        """`alone`: no other process works on this database, so leases left by a crash can be ended at once."""
+        """
+        alone    no other process works on this database, so leases left by a crash can be ended at once
+        was_set  by how much the clock was set since it was asked last; it goes evenly in between
+        """
+        self._was_set = was_set
         self._database = database
         self._rules = rules
         self._sender = sender
@@ -214,9 +220,15 @@ class Worker:
         with self._database.read() as tx:  # a look at all that waits: nobody else should wait for it
             forgotten = lanes.forgotten(tx, now)
         with self._database.write() as tx:
+            jump = self._was_set()  # here, so that nobody who has the writer sees the one without the other
+            now = self._clock()
+            if jump:
+                log.warning("the clock was set", extra={"seconds": round(jump.total_seconds())})
+                lanes.clock_was_set(tx, now, jump, FIRST_RETRY)
+                self._last += jump
             if now < self._last - CLOCK_JUMP:
                 log.warning("the clock was set back")
-                lanes.clock_went_back(tx, now, timedelta(seconds=retries.DELAYS_S[0]))
+                lanes.clock_went_back(tx, now, FIRST_RETRY)
             woken = outcomes.report_overdue(tx, now)
             lanes.wake(tx, {*forgotten, *woken}, now)
         self._last = now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -356,6 +357,33 @@ def test_after_the_clock_was_set_back_nothing_waits_longer_than_a_first_retry(da
         lanes.clock_went_back(tx, NOW, SOON)
     assert next_at(database, "sms:a") == NOW
     assert ready(database, "sms:a", NOW + SOON) == [message]
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(hours=-1)], ids=["forward", "back"])
+def test_when_the_clock_is_set_windows_and_gates_keep_their_distance_from_now(
+    database: Database, jump: timedelta
+) -> None:
+    now, jump_ms = NOW + jump, round(jump.total_seconds() * 1000)
+    wake(database, "sms:a", "sms:held")
+    row, held = claim(database), claim(database)
+    assert row is not None
+    assert held is not None
+    with database.write() as tx:
+        for key in ("sms:a", "sms:held"):
+            owe(tx, key, due_at=NOW + SOON)
+        lanes.release(
+            tx, row.key, row.token, NOW, open_at=NOW + 2 * SOON, fails=0, sent=[5, 6], cards=[7], rules={"r": 8}
+        )
+        lanes.clock_was_set(tx, now, jump, SOON)
+        lanes.release(tx, held.key, held.token, now, open_at=None, fails=0, sent=[1])
+        found = {one.key: one for one in tx.conn.execute(select(lane))}
+    moved = found[row.key]
+    assert (moved.sent, moved.cards, moved.rules) == ([5 + jump_ms, 6 + jump_ms], [7 + jump_ms], {"r": 8 + jump_ms})
+    assert moved.open_at == moved.next_at == now + 2 * SOON
+    taken = found[held.key]
+    assert (taken.owner, taken.sent) == (None, []), "its sender has lost it"
+    assert claim(database, now) == replace(held, token=held.token + 2)
+    assert len(ready(database, "sms:a", now + SOON)) == 1
 
 
 def crowd_of(database: Database, count: int, **values: Any) -> tuple[int, list[int]]:

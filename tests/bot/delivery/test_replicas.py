@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
-from bot.delivery.clock import VAGUE_S, SharedClock
+from bot.delivery.clock import VAGUE_S, EvenClock, SharedClock
 from bot.delivery.replicas import GAP_S, Replicas
 from bot.delivery.visit import LEASE
 from bot.metrics import Heartbeats
@@ -63,6 +63,17 @@ def test_the_time_is_the_databases_whatever_the_machine_counts_from(clock: Clock
     assert abs((shared() - NOW).total_seconds() - 0.1) < 1e-6, "the answer was true in the middle of the question"
     machine.ticks += 60
     assert abs((shared() - NOW).total_seconds() - 60.1) < 1e-6
+
+
+@pytest.mark.parametrize(("by_s", "told_s"), [(3600, 3600), (-3600, -3600), (0.4, 0), (-0.4, 0)])
+def test_a_machine_s_clock_that_is_set_goes_on_evenly_until_it_is_looked_at(by_s: float, told_s: float) -> None:
+    ticks, wall = 100.0, NOW
+    even = EvenClock(lambda: wall, lambda: ticks)
+    ticks, wall = 105.0, NOW + timedelta(seconds=5 + by_s)
+    assert even() == NOW + timedelta(seconds=5)
+    assert even.compare() == timedelta(seconds=told_s)
+    assert even() == wall
+    assert even.compare() == timedelta(0)
 
 
 def test_a_machine_that_slept_is_corrected_and_an_answer_that_took_long_is_not_believed(clock: Clock) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import select, update
 
 from bot.channels import CHANNELS
 from bot.channels.contract import Channel, Message, Outside, Receipt, Target
+from bot.delivery.clock import EvenClock
 from bot.delivery.compose import Sender
 from bot.delivery.visit import PATIENT_TRIES, STUMBLE
 from bot.delivery.worker import SETTLING, Worker
@@ -432,6 +433,29 @@ def test_no_window_ever_has_more_than_its_budget_also_across_a_restart(
     assert restarts == []
     assert at[-1] <= 9 * 60  # and it is not slower than it has to be
     assert shop.post.titles() == [f"{n}" for n in range(9)]
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_set_lets_nothing_more_through_and_nothing_less(
+    make: Callable[..., Shop], clock: Clock, hours: int
+) -> None:
+    set_by = timedelta(0)
+    even = EvenClock(lambda: clock() + set_by, lambda: clock().timestamp())
+    shop = make(Throttle(2, 60), clock=even, was_set=even.compare)
+    one = shop.owed(lambda tx: robot(tx, "a"))
+    shop.owed(lambda tx: [card(tx, one, f"{n}") for n in range(3)])
+    assert len(shop.post.tries) == 2
+    set_by = timedelta(hours=hours)
+    for tick in range(70):
+        if tick == 2:
+            shop.worker._sweep()
+        clock.forward(1)
+        shop.worker.wake()
+        shop.until(lambda: not shop.worker._woken)
+    shop.until(lambda: len(shop.post.tries) == 3)
+    first, second, third = shop.post.seconds(address("a"))
+    assert (first, second) == (0.0, 0.0)
+    assert 60 <= third <= 65
 
 
 def test_a_clock_set_back_delays_a_full_lane_by_one_window_and_no_more(make: Callable[..., Shop]) -> None:

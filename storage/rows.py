@@ -7,7 +7,7 @@ from dataclasses import fields
 from functools import cache, lru_cache
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Table
+from sqlalchemy import Insert, Table
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -59,6 +59,14 @@ def _ignoring(table: Table, sqlite: bool, columns: tuple[str, ...]) -> Prepared:
 
 def upsert(tx: Tx, table: Table, keys: tuple[str, ...], values: Mapping[str, Any]) -> None:
     """Inserts the row, or updates the others of its columns where the keys are there."""
-    insert = (sqlite_insert(table) if tx.sqlite else postgresql_insert(table)).values(**values)
-    rest = {name: insert.excluded[name] for name in values if name not in keys}
-    tx.conn.execute(insert.on_conflict_do_update(index_elements=list(keys), set_=rest))
+    _updating(table, tx.sqlite, keys, tuple(values)).run(tx, **values)
+
+
+@lru_cache(200)
+def _updating(table: Table, sqlite: bool, keys: tuple[str, ...], columns: tuple[str, ...]) -> Prepared:
+    def build() -> Insert:
+        insert = sqlite_insert(table) if sqlite else postgresql_insert(table)
+        rest = {name: insert.excluded[name] for name in columns if name not in keys}
+        return insert.on_conflict_do_update(index_elements=list(keys), set_=rest)
+
+    return Prepared(build, columns)

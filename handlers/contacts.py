@@ -13,7 +13,7 @@ from handlers.audit_log import Key
 from handlers.context import Context
 from handlers.document import Block, Document, Facts, Items, Paragraph
 from handlers.errors import CommandError, VerificationError
-from handlers.texts import Say, _, from_json
+from handlers.texts import Say, _, from_json, n_
 from storage import contacts, groups, people
 from storage.contacts import ContactRow, MethodRow
 from storage.groups import GroupRow
@@ -21,7 +21,11 @@ from storage.groups import GroupRow
 if TYPE_CHECKING:  # the commands import these rules
     from handlers.commands.request import Request
 
-MOST_METHODS = 20
+MOST_METHODS = 100
+"""A bound against abuse."""
+
+SHOWN = 20
+"""Addresses in one answer: the smallest of the chats takes no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +110,18 @@ def check_free(ctx: Context, name: str, *, but: int | None = None) -> None:
 
 
 def create(
-    ctx: Context, name: str, what: Given, into: Sequence[GroupRow] = (), *, own: bool = False
+    ctx: Context,
+    name: str,
+    what: Given,
+    into: Sequence[GroupRow] = (),
+    *,
+    own: bool = False,
+    linked: Sequence[str] = (),
 ) -> tuple[ContactRow, list[Say]]:
     """The new contact, in these groups, and what happened to each address (its code is on its way, or why not).
 
-    `own`: it is the contact of the person who speaks.
+    own     it is the contact of the person who speaks
+    linked  ids of other people whose contact it is
     """
     name = names.checked(name)
     check_free(ctx, name)
@@ -121,13 +132,20 @@ def create(
     if own:
         people.link(ctx.tx, ctx.person.id, contact_id)
         ctx.person = replace(ctx.person, contact_id=contact_id)
+    for person_id in linked:
+        if people.by_id(ctx.tx, person_id) is None:
+            people.seen(ctx.tx, person_id, "", ctx.now)
+        people.link(ctx.tx, person_id, contact_id)
     for group in into:
         groups.add_members(ctx.tx, group.id, [contact_id])
     made: dict[Key, Any] = {
         "addresses": [one.masked for one in what.addresses],
         "groups": [group.name for group in into],
     }
-    ctx.log("contact add", name, None, {**made, "person": ctx.person.id} if own else made)
+    of = [*((ctx.person.id,) if own else ()), *linked]
+    if of:
+        made["person"] = of[0] if len(of) == 1 else of
+    ctx.log("contact add", name, None, made)
     return contact, [add_address(ctx, contact, one, what.secret, logged=False) for one in what.addresses]
 
 
@@ -138,8 +156,7 @@ def add_address(ctx: Context, contact: ContactRow, address: Address, secret: str
     for method in known:
         if method.channel == address.channel and method.address_key == key:
             if secret and address.channel in ("dingtalk", "lark"):
-                contacts.change_method(ctx.tx, method.id, secret=secret, state="pending", verified_at=None)
-                method = refreshed(ctx, method)
+                method = change_secret(ctx, contact, method, secret)
             if method.state == "active":
                 known_as = ctx.shown(method)
                 return _("{name} has {address} already, and it is active.", name=contact.name, address=known_as)
@@ -164,6 +181,13 @@ def add_address(ctx: Context, contact: ContactRow, address: Address, secret: str
     return send_code(ctx, contact, added)
 
 
+def change_secret(ctx: Context, contact: ContactRow, method: MethodRow, secret: str) -> MethodRow:
+    """The robot with another signing secret ("": with none); it has to be verified again."""
+    contacts.change_method(ctx.tx, method.id, secret=secret, state="pending", verified_at=None)
+    ctx.log("contact edit", contact.name, {"state": method.state}, {"secret of": method.masked, "state": "pending"})
+    return refreshed(ctx, method)
+
+
 def refreshed(ctx: Context, method: MethodRow) -> MethodRow:
     """The method as it is now."""
     found = contacts.method_by_id(ctx.tx, method.id)
@@ -184,7 +208,11 @@ def happened(sentences: Iterable[Say]) -> tuple[Block, ...]:
     said = tuple(sentences)
     if not said:
         return ()
-    return (Paragraph(said[0]),) if len(said) == 1 else (Items(said),)
+    if len(said) == 1:
+        return (Paragraph(said[0]),)
+    rest = len(said) - SHOWN
+    left = (Paragraph(n_("and {n} more address", "and {n} more addresses", rest)),) if rest > 0 else ()
+    return (Items(said[:SHOWN]), *left)
 
 
 def state_of(state: str, reason: str | None) -> Say:
@@ -197,11 +225,15 @@ def state_of(state: str, reason: str | None) -> Say:
     return _("disabled: {why}", why=why) if why else _("disabled")
 
 
-def contact_document(ctx: Context, contact: ContactRow) -> Document:
-    """One contact with the state of each address."""
+def contact_document(ctx: Context, contact: ContactRow, *, pages: bool = False) -> Document:
+    """One contact with the state of each address; of many the next ones.
+
+    `pages`: whoever asks says how to go on, with the first block as the page.
+    """
     pairs: list[tuple[Say, Say]] = []
     proven: list[Block] = []
-    for method in contacts.methods(ctx.tx, [contact.id]):
+    methods = contacts.methods(ctx.tx, [contact.id])
+    for method in methods[ctx.offset :][:SHOWN]:
         state = state_of(method.state, method.reason)
         if method.conversation and method.state == "active":
             place = people.conversation_by_id(ctx.tx, method.conversation)
@@ -220,6 +252,15 @@ def contact_document(ctx: Context, contact: ContactRow) -> Document:
             )
         pairs.append((channel_name(method.channel), _("{address} ({state})", address=ctx.shown(method), state=state)))
     blocks: list[Block] = [Facts(tuple(pairs))] if pairs else [Paragraph(_("No address yet."))]
+    rest = len(methods) - ctx.offset - SHOWN
+    if rest > 0 and not pages:
+        left = n_(
+            "and {n} more address: {example}",
+            "and {n} more addresses: {example}",
+            rest,
+            example=examples.show_contact(contact.name),
+        )
+        blocks.append(Paragraph(left))
     in_groups = contacts.groups_of(ctx.tx, contact.id)
     owners = contacts.owner(ctx.tx, contact.id)
     more: list[tuple[Say, Say]] = [(_("Groups"), ", ".join(in_groups) if in_groups else _("none"))]

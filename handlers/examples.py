@@ -96,6 +96,9 @@ SYNC = Both("sync cloudmonitor", "同步云监控")
 SYNC_DAS = Both("sync das rm-uf6example000001", "同步DAS rm-uf6example000001")
 
 _ROBOT = "https://oapi.dingtalk.com/robot/send?access_token=abc123"
+ADD_ROBOT = Both(
+    f"contact add duty {_ROBOT} secret SECabc123 to dba", f"添加联系人 值班 {_ROBOT} 密钥 SECabc123 加入 数据库"
+)
 _FIELDS = {
     "name": ("姓名", "Zhang Wei", "张伟"),
     "phone": ("电话", "13800138000", "13800138000"),
@@ -128,6 +131,10 @@ def quoted(name: str) -> str:
         if opener not in name and closer not in name:
             return f"{opener}{name}{closer}"
     return name
+
+
+def show_contact(name: str) -> Both:
+    return Both(f"contact show {quoted(name)}", f"查看联系人 {quoted(name)}")
 
 
 def edit_contact(name: str, field: str = "phone") -> Both:
@@ -177,6 +184,14 @@ def show_group(name: str) -> Both:
 
 def add_members(group: str) -> Both:
     return Both(f"group add {quoted(group)} Zhang Wei, Li Lei", f"组添加 {quoted(group)} 张伟, 李雷")
+
+
+def note_group(name: str) -> Both:
+    return Both(f"group note {quoted(name)} night shift", f"组备注 {quoted(name)} 夜班")
+
+
+def empty_note(name: str) -> Both:
+    return Both(f"group note {quoted(name)} none", f"组备注 {quoted(name)} 无")
 
 
 def open_edit_group(name: str) -> Both:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from rapidfuzz import process
+from rapidfuzz import fuzz, process
 
 from handlers import examples
 from handlers.errors import CommandError
@@ -68,6 +68,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that somebody most likely meant."""
     found = process.extractOne(key(name), {one: key(one) for one in known}, score_cutoff=70)
     return str(found[2]) if found else None
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether the one may be the other, as a whole, with a slip of the keyboard."""
+    return fuzz.ratio(key(one), key(other)) >= 85
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> CommandError:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from handlers import examples, import_orders, meters, notices, outbox, reach, verification
+from handlers import audit_log, examples, import_orders, meters, notices, outbox, reach, verification
 from handlers.addresses import channel_name
 from handlers.context import Rules
 from handlers.document import Document, Examples, Items, Paragraph, Table
@@ -117,7 +117,18 @@ def disable(tx: Tx, method_id: int, why: Say, rules: Rules, now: datetime) -> se
     contact = contacts.by_id(tx, method.contact_id)
     name = contact.name if contact else ""
     before = reach.of_contact(tx, method.contact_id)
-    contacts.change_method(tx, method_id, state="disabled", reason=_stored(why))
+    if not contacts.disable_method(tx, method_id, _stored(why)):
+        return set()
+    audit_log.write(
+        tx,
+        now,
+        "",
+        "",
+        "disable",
+        name,
+        {"method": method.masked, "state": method.state},
+        {"state": "disabled", "because": to_json(why)},
+    )
     document = Document(
         _(
             "{channel} {address} of {name} is disabled.",

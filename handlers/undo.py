@@ -203,7 +203,7 @@ def _grown(ctx: Context, one: Change, changes: list[Change]) -> bool:
 def _lost(ctx: Context, step: Step, one: Change) -> CommandError:
     name = _name(ctx, one)
     who = audit.last_to_change(ctx.tx, name, step.at)
-    if who is None or who in ctx.identities:
+    if not who or who in ctx.identities:
         return CommandError(_("“{name}” was changed since; undo would lose that.", name=name))
     person: Say = people_names.shown(ctx.tx, who)
     return CommandError(_("“{name}” was changed by {person} since; undo would lose that.", name=name, person=person))

@@ -1,7 +1,8 @@
 """Verification: a code goes to an address, and comes back from the person who asked for it or whose contact it is.
 
 Numbers (PRODUCT.md section 3): six digits, good for 10 minutes, 5 tries, one live code per method; again after 60 s, at
-most 5 an hour and 10 a day per address, 20 a day per person; 20 wrong guesses a day stop a person until the next.
+most 5 an hour and 10 a day per address, 20 a day per person; 20 wrong guesses a day stop a person until the next. All
+joined identities are one person.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def next_code_at(ctx: Context, method: MethodRow) -> tuple[datetime, bool]:
     since = ctx.now - DAY
     now = to_ms(ctx.now)
     address = [to_ms(at) for at in codes.to_address(ctx.tx, method.address_key, since)]
-    person = [to_ms(at) for at in codes.by_person(ctx.tx, ctx.person.id, since)]
+    person = [to_ms(at) for at in codes.by_people(ctx.tx, ctx.identities, since)]
     by_address, by_person = next_slot(address, PER_ADDRESS, now), next_slot(person, PER_PERSON, now)
     return from_ms(max(by_address, by_person)), by_person > by_address
 
@@ -172,7 +173,7 @@ def message(contact_name: str, channel: str, digits: str) -> Document:
 
 def confirm(ctx: Context, digits: str) -> Document | None:
     """What becomes of six digits somebody says; None when nothing waits for them and a group should not be bothered."""
-    guesses = codes.wrong_guesses(ctx.tx, ctx.person.id, ctx.now - DAY)
+    guesses = codes.wrong_guesses(ctx.tx, ctx.identities, ctx.now - DAY)
     own = _own_methods(ctx)
     waiting = codes.live(ctx.tx, ctx.identities, own, ctx.now)
     if guesses >= WRONG_A_DAY:
@@ -203,7 +204,7 @@ def confirm(ctx: Context, digits: str) -> Document | None:
 def accepts(ctx: Context, digits: str) -> bool:
     """Whether `confirm` would take these digits; nothing is changed."""
     waiting = codes.live(ctx.tx, ctx.identities, _own_methods(ctx), ctx.now)
-    guesses = codes.wrong_guesses(ctx.tx, ctx.person.id, ctx.now - DAY)
+    guesses = codes.wrong_guesses(ctx.tx, ctx.identities, ctx.now - DAY)
     return guesses < WRONG_A_DAY and _matching(ctx, waiting, digits) is not None
 
 
@@ -257,7 +258,7 @@ def _confirmed(ctx: Context, code: codes.CodeRow) -> Document:
 
 
 def _nothing_waits(ctx: Context, own: list[int]) -> Document | None:
-    last = codes.latest(ctx.tx, ctx.person.id, own, ctx.now - timedelta(hours=1))
+    last = codes.latest(ctx.tx, ctx.identities, own, ctx.now - timedelta(hours=1))
     if last is None or (not ctx.place.direct and last.conversation != ctx.place.id):
         return _not_from_you(ctx)
     method = contacts.method_by_id(ctx.tx, last.method_id or 0)

@@ -72,8 +72,9 @@ def open_origin(entry: str) -> Origin:
 
     Raises ValueError for an entry of another form.
     """
-    parts = urlsplit(entry.strip().rstrip("/") if "://" in entry else f"https://{entry.strip()}")
-    origin = origin_of(parts)
+    entry = entry.strip().removesuffix("/")
+    parts = urlsplit(entry if "://" in entry else f"https://{entry}")
+    origin = origin_of(parts) if entry.isprintable() else None  # a line end would be left out by `urlsplit`
     if origin is None or parts.path or parts.query or parts.fragment:
         raise ValueError(f"{entry!r} is not host, host:port or http://host:port")
     return origin

@@ -89,10 +89,10 @@ def live(tx: Tx, person_ids: Sequence[str], method_ids: Sequence[int], now: date
     return [record(CodeRow, row) for row in tx.conn.execute(query.order_by(code.c.issued_at.desc(), code.c.id.desc()))]
 
 
-def latest(tx: Tx, person_id: str, method_ids: Sequence[int], since: datetime) -> CodeRow | None:
-    """The person's most recent code whatever became of it, for saying why digits do not count."""
+def latest(tx: Tx, person_ids: Sequence[str], method_ids: Sequence[int], since: datetime) -> CodeRow | None:
+    """Their most recent code whatever became of it, for saying why digits do not count."""
     query = select(code).where(
-        (code.c.person == person_id) | code.c.method_id.in_(method_ids), code.c.issued_at > since
+        code.c.person.in_(person_ids) | code.c.method_id.in_(method_ids), code.c.issued_at > since
     )
     row = tx.conn.execute(query.order_by(code.c.issued_at.desc(), code.c.id.desc()).limit(1)).first()
     return record(CodeRow, row) if row else None
@@ -123,10 +123,10 @@ def to_address(tx: Tx, address_key: str, since: datetime) -> list[datetime]:
     return list(tx.conn.scalars(query.order_by(code.c.issued_at)))
 
 
-def by_person(tx: Tx, person_id: str, since: datetime) -> list[datetime]:
-    """When this person had codes sent, oldest first."""
+def by_people(tx: Tx, person_ids: Sequence[str], since: datetime) -> list[datetime]:
+    """When these identities of one human had codes sent, oldest first."""
     query = select(code.c.issued_at).where(
-        code.c.person.in_((person_id, stand_in(tx, person_id))), code.c.issued_at > since, code.c.state != "refused"
+        code.c.person.in_(_limited(tx, person_ids)), code.c.issued_at > since, code.c.state != "refused"
     )
     return list(tx.conn.scalars(query.order_by(code.c.issued_at)))
 
@@ -135,12 +135,15 @@ def guessed_wrong(tx: Tx, person_id: str, now: datetime) -> None:
     tx.conn.execute(wrong_code.insert().values(person=person_id, at=now))
 
 
-def wrong_guesses(tx: Tx, person_id: str, since: datetime) -> int:
-    """Also those from before the person was forgotten: that is no way around the limit."""
-    query = select(func.count()).where(
-        wrong_code.c.person.in_((person_id, stand_in(tx, person_id))), wrong_code.c.at > since
-    )
+def wrong_guesses(tx: Tx, person_ids: Sequence[str], since: datetime) -> int:
+    """How often these identities of one human guessed wrong."""
+    query = select(func.count()).where(wrong_code.c.person.in_(_limited(tx, person_ids)), wrong_code.c.at > since)
     return int(tx.conn.execute(query).scalar_one())
+
+
+def _limited(tx: Tx, person_ids: Sequence[str]) -> list[str]:
+    """Under what the limits know them. To be forgotten is no way around these: what was before counts as well."""
+    return [*person_ids, *(stand_in(tx, one) for one in person_ids)]
 
 
 def forget(tx: Tx, before: datetime) -> None:

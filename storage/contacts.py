@@ -187,6 +187,12 @@ def change_method(tx: Tx, method_id: int, **changes: Any) -> None:
     tx.conn.execute(update(method).where(method.c.id == method_id).values(**changes))
 
 
+def disable_method(tx: Tx, method_id: int, reason: str) -> bool:
+    """Takes it out of use; False when somebody else has, or it is gone."""
+    query = update(method).where(method.c.id == method_id, method.c.state != "disabled")
+    return tx.conn.execute(query.values(state="disabled", reason=reason)).rowcount == 1
+
+
 def remove_method(tx: Tx, method_id: int) -> None:
     tx.conn.execute(delete(method).where(method.c.id == method_id))
 

@@ -79,7 +79,7 @@ TOLD: tuple[Column[Any], ...] = (
 )
 """Texts, and JSON with texts in it, in which a name may stand."""
 
-ABOUT = ("contact add", "contact edit", "contact import", "contact remove", "verify", "undo")
+ABOUT = ("contact add", "contact edit", "contact import", "contact remove", "verify", "disable", "undo")
 """Actions of the log that tell what became of a contact."""
 
 ADDRESSES = ("addresses", "added", "removed", "secret of", "method")
@@ -129,7 +129,8 @@ def _earlier(tx: Tx, ids: Collection[str], called: Collection[str]) -> tuple[lis
     for row in tx.conn.execute(select(audit).where(audit.c.action.in_(ABOUT)).order_by(audit.c.id)):
         before, after = row.before or {}, row.after or {}
         back = after.get("taken back", ())
-        if after.get("person") in ids or (
+        theirs = after.get("person", ())
+        if any(one in ids for one in ([theirs] if isinstance(theirs, str) else theirs)) or (
             # What older versions wrote does not tell whose it is.
             row.action == "contact add" and row.person in ids and row.subject in called and "person" not in after
         ):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from handlers import contacts as rules
 from handlers import dialogs, examples, names, reach, undo
-from handlers.commands import contact_answers, contact_form
+from handlers.commands import contact_answers, contact_form, keys
 from handlers.commands import contact_fields as fields
 from handlers.commands.contract import PAGE, Answers, Ask, Command, as_json, as_request, confirm_first, paged, said
 from handlers.commands.request import Form, Request
@@ -17,9 +18,12 @@ from handlers.context import Answer, Context
 from handlers.document import Block, Dialog, Examples, Paragraph, Table
 from handlers.errors import CommandError, FormError
 from handlers.texts import Say, _, n_
-from storage import contacts, groups, people
+from storage import contacts, groups
 from storage.contacts import ContactRow
 from storage.groups import GroupRow
+
+_FIELD = re.compile("(?<=.)[:：=＝]")
+"""Where a field ends that a value follows."""
 
 SEPARATORS = frozenset(',，、;；\n"“”「」')
 
@@ -68,6 +72,9 @@ def add(ctx: Context, request: Request) -> Answers:
         request = _named(request, " ".join((request.keys["name"].strip(), *request.names)))
     if not request.names and own and ctx.person.name:
         request = _named(request, ctx.person.name)
+    keys.need_values(
+        request, lambda key: examples.ADD_ROBOT if key in ("webhook", "secret") else examples.ADD_CONTACT_TO
+    )
     name = names.checked(_one_name(request, examples.ADD_CONTACT_TO))
     rules.check_free(ctx, name)
     what = rules.given(ctx, request)
@@ -91,11 +98,7 @@ def add(ctx: Context, request: Request) -> Answers:
         ctx.need_admin(_("put contacts into groups"))
     for mention in request.mentions:
         fields.check_unlinked(ctx, mention)
-    contact, sentences = rules.create(ctx, name, what, into, own=own)
-    for mention in request.mentions:
-        if people.by_id(ctx.tx, mention) is None:
-            people.seen(ctx.tx, mention, "", ctx.now)
-        people.link(ctx.tx, mention, contact.id)
+    contact, sentences = rules.create(ctx, name, what, into, own=own, linked=request.mentions)
     title: Say = _("Contact “{name}” is added.", name=contact.name)
     if own:
         title = _("You are contact “{name}” now.", name=contact.name)
@@ -155,7 +158,14 @@ def added_with_groups(ctx: Context, body: Mapping[str, Any]) -> Answers:
 
 def show(ctx: Context, request: Request) -> Answers:
     contact = rules.find(ctx, _one_name(request, examples.SHOW_CONTACT))
-    return [Answer(contact_answers.with_buttons(ctx, contact))]
+    document = contact_answers.with_buttons(ctx, contact, pages=True)
+    count = len(contacts.methods(ctx.tx, [contact.id]))
+    if count <= rules.SHOWN:
+        return [Answer(document)]
+    addresses, *others = document.blocks
+    [page] = paged(ctx, request, count, document.title, addresses, size=rules.SHOWN)
+    blocks, buttons = (*page.document.blocks, *others), (*page.document.buttons, *document.buttons)
+    return [replace(page, document=replace(document, blocks=blocks, buttons=buttons))]
 
 
 def list_(ctx: Context, request: Request) -> Answers:
@@ -202,15 +212,38 @@ def _field(request: Request) -> tuple[str, list[str]]:
     )
 
 
+def _of_whom(ctx: Context, request: Request) -> tuple[ContactRow, str]:
+    """The contact that is named, and the word after its name, which is no field; "" when nothing is there."""
+    name = _one_name(request, examples.EDIT_CONTACT)
+    valued = request.mentions or request.keys or request.phones or request.emails or request.urls
+    if not valued and not any(names.alike(name, one) for one in contacts.names(ctx.tx)):
+        words = name.split()
+        for length in range(min(len(words) - 1, names.LONGEST), 0, -1):
+            contact = contacts.by_key(ctx.tx, names.key(" ".join(words[:length])))
+            if contact is not None:
+                return contact, _FIELD.split(words[length], maxsplit=1)[0]
+    return rules.find(ctx, name), ""
+
+
 def edit(ctx: Context, request: Request) -> Answers:
     own = contacts.by_id(ctx.tx, ctx.person.contact_id) if ctx.person.contact_id else None
     if own is not None and not request.rest.strip() and not request.names:
         return dialogs.begin(ctx, EDIT, own.name, examples.edit_contact(own.name))
     request = fields.whole_zone(request)
-    contact = rules.find(ctx, _one_name(request, examples.EDIT_CONTACT))
+    contact, field = _of_whom(ctx, request)
     rules.need_own(ctx, contact, _("change contacts of other people"))
+    if field:
+        raise CommandError(
+            _(
+                "A contact has no field “{field}”. It has name, phone, email, webhook, secret, language, timezone and"
+                " mention. Example: {example}",
+                field=names.printable(field)[: names.LONGEST],
+                example=examples.edit_contact(contact.name),
+            )
+        )
     if not (request.mentions or request.keys or request.phones or request.emails or request.urls):
         return dialogs.begin(ctx, EDIT, contact.name, examples.edit_contact(contact.name))
+    keys.need_values(request, lambda key: examples.edit_contact(contact.name, key))
     undo.touch(ctx, "contact", contact.id)
     before = reach.of_contact(ctx.tx, contact.id)
     return _warned(ctx, before, _edited(ctx, contact, request))
@@ -230,8 +263,6 @@ def _edited(ctx: Context, contact: ContactRow, request: Request) -> Answers:
     if request.mentions:
         return fields.link(ctx, contact, request.mentions[0])
     field, values = _field(request)
-    if not values:
-        raise fields.no_value(field, examples.edit_contact(contact.name, field))
     if field == "name":
         return fields.rename(ctx, contact, values[0])
     if field == "secret":
@@ -355,7 +386,7 @@ COMMANDS = (
         ("contact list [text]", "联系人列表 [文字]"),
     ),
     Command(
-        Form("contact edit", zh=("修改联系人",), keys=(*fields.FIELDS,)),
+        Form("contact edit", zh=("修改联系人",), keys=fields.FIELDS),
         edit,
         "contacts",
         _("change an address, which is verified again, or name, secret, language, timezone, mention"),

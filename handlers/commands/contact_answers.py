@@ -14,9 +14,9 @@ from storage import contacts
 from storage.contacts import ContactRow
 
 
-def with_buttons(ctx: Context, contact: ContactRow) -> Document:
-    """The contact, and what this person may do with it."""
-    document = rules.contact_document(ctx, contact)
+def with_buttons(ctx: Context, contact: ContactRow, *, pages: bool = False) -> Document:
+    """The contact, and what this person may do with it; `pages` as in `contact_document`."""
+    document = rules.contact_document(ctx, contact, pages=pages)
     document = replace(
         document, blocks=(*document.blocks, Facts((*wishes(contact), *import_reports.facts(ctx.tx, contact.id))))
     )

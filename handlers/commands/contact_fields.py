@@ -8,10 +8,10 @@ from typing import get_args
 
 from handlers import contacts as rules
 from handlers import examples, names, undo
-from handlers.commands import contact_answers, contact_form
+from handlers.commands import contact_answers, contact_form, keys
 from handlers.commands.contract import Answers, said
 from handlers.commands.request import Request
-from handlers.commands.words import LANGUAGES, MENTION, Wish
+from handlers.commands.words import LANGUAGES, MENTION, NONE, Wish
 from handlers.context import Context
 from handlers.document import Facts, Paragraph
 from handlers.errors import CommandError
@@ -20,20 +20,8 @@ from handlers.times import zone_name
 from storage import contacts, groups, people
 from storage.contacts import ContactRow, MethodRow
 
-NONE = frozenset({"none", "无", "-", "remove", "删除"})
-"""Instead of a new value: take the old one away."""
-
-FIELDS: dict[str, Say] = {
-    "name": _("name"),
-    "phone": _("phone"),
-    "email": _("email"),
-    "webhook": _("webhook"),
-    "secret": _("secret"),
-    "language": _("language"),
-    "timezone": _("time zone"),
-    "mention": _("mentions"),
-}
-"""What can be changed, by its key and in words."""
+FIELDS = ("name", "phone", "email", "webhook", "secret", "language", "timezone", "mention")
+"""Keys of what can be changed."""
 
 WISHES: tuple[Wish, ...] = get_args(Wish)
 """Fields about the cards that a contact gets."""
@@ -46,11 +34,6 @@ def whole_zone(request: Request) -> Request:
     if not first or not last or not " ".join(request.rest.split()).endswith(whole):
         return request
     return replace(request, names=request.names[:-1], keys={**request.keys, "timezone": whole})
-
-
-def no_value(field: str, example: Say) -> CommandError:
-    """What to raise when the field is named and nothing follows."""
-    return CommandError(_("A value for {field} is missing. Example: {example}", field=FIELDS[field], example=example))
 
 
 def set_wish(ctx: Context, contact: ContactRow, field: Wish, value: str, example: Say) -> Answers:
@@ -74,7 +57,7 @@ def _wish(field: str, value: str, example: Say) -> str:
             _(
                 "“{value}” is not possible for {field}. Example: {example}",
                 value=names.printable(value)[:40],
-                field=FIELDS[field],
+                field=keys.WORDS[field],
                 example=example,
             )
         )
@@ -143,11 +126,10 @@ def set_secret(ctx: Context, contact: ContactRow, secret: str) -> Answers:
             )
         )
     secret = "" if secret in NONE else secret
-    contacts.change_method(ctx.tx, signed[0].id, secret=secret, state="pending", verified_at=None)
-    ctx.log("contact edit", contact.name, None, {"secret of": signed[0].masked})
+    changed = rules.change_secret(ctx, contact, signed[0], secret)
     return said(
-        _("The secret of {address} is changed.", address=signed[0].masked),
-        Paragraph(rules.send_code(ctx, contact, rules.refreshed(ctx, signed[0]))),
+        _("The secret of {address} is changed.", address=changed.masked),
+        Paragraph(rules.send_code(ctx, contact, changed)),
     )
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from handlers import contacts as rules
 from handlers import dialogs, examples, names, reach, undo
-from handlers.commands import group_form
+from handlers.commands import group_form, keys
 from handlers.commands.contract import PAGE, Answers, Ask, Command, confirm_first, paged, said
 from handlers.commands.request import Form, Request
-from handlers.commands.words import names_of
+from handlers.commands.words import NONE, names_of
 from handlers.context import Context
 from handlers.document import Block, Button, Dialog, Examples, Facts, Paragraph, Table
 from handlers.errors import CommandError, FormError
@@ -21,6 +22,9 @@ from storage.contacts import ContactRow
 from storage.groups import GroupRow
 
 ADMIN = _("change contact groups")
+
+_NAME_END = re.compile(r"[\s,，:：=]+|$")
+"""Where a name may end that stands before running text."""
 
 
 def _name(request: Request, example: Say) -> str:
@@ -82,6 +86,7 @@ def create(ctx: Context, request: Request) -> Answers:
     if not request.rest.strip() and not request.names:
         return dialogs.begin(ctx, CREATE, "", examples.CREATE_GROUP_FULL)
     example = examples.CREATE_GROUP_FULL
+    keys.need_values(request, lambda _key: example)
     if len(request.names) > 1:
         raise CommandError(
             _(
@@ -235,15 +240,32 @@ def added_unknown(ctx: Context, body: Mapping[str, Any]) -> Answers:
     if group is None:
         return said(_("Group “{name}” was deleted by somebody else meanwhile.", name=body["name"]))
     undo.touch(ctx, "group", group.id)
-    for name in body["create"]:
-        if contacts.by_key(ctx.tx, names.key(name)) is None:
-            rules.create(ctx, name, rules.Given(()), [group])
-        else:
-            groups.add_members(ctx.tx, group.id, [rules.find(ctx, name).id])
+    known, unknown = _sorted_out(ctx, body["create"])  # somebody else may have added them meanwhile
+    there = {member.id for member in groups.members(ctx.tx, group.id)}
+    known = [contact for contact in known if contact.id not in there]
+    fresh = [rules.create(ctx, name, rules.Given(()), [group])[0] for name in unknown]
+    if known:
+        groups.add_members(ctx.tx, group.id, [contact.id for contact in known])
+        ctx.log("group add", group.name, None, {"members": [contact.name for contact in known]})
+    added = [*known, *fresh]
+    if not added:
+        return said(_("They are in “{group}” already.", group=group.name))
+    states = contacts.states(ctx.tx, [contact.id for contact in added])
+    bare = [contact.name for contact in added if not states[contact.id]]
+    title = n_("{n} member added to “{group}”.", "{n} members added to “{group}”.", len(added), group=group.name)
+    if not bare:
+        return said(title, Paragraph(", ".join(contact.name for contact in added)))
     return said(
-        n_("{n} member added to “{group}”.", "{n} members added to “{group}”.", len(body["create"]), group=group.name),
-        Paragraph(_("They have no address yet. Add one:")),
-        Examples((examples.edit_contact(body["create"][0]),)),
+        title,
+        Paragraph(
+            n_(
+                "{names} has no address yet. Add one:",
+                "{names} have no address yet. Add one:",
+                len(bare),
+                names=", ".join(bare),
+            )
+        ),
+        Examples((examples.edit_contact(bare[0]),)),
     )
 
 
@@ -292,20 +314,23 @@ def rename(ctx: Context, request: Request) -> Answers:
 
 
 def _noted(ctx: Context, request: Request) -> tuple[GroupRow, str]:
-    """The group and the text: the longest run of first words that is a group's name wins over a quoted or single word."""
+    """The group and the text: the longest beginning that is a group's name wins over a quoted or single word."""
     first = _name(request, examples.NOTE_GROUP)
-    words = request.text.split()
-    for length in range(min(len(words), names.LONGEST), 0, -1):
-        group = groups.by_key(ctx.tx, names.key(" ".join((first, *words[:length]))))
+    ends = [found.start() for found in _NAME_END.finditer(request.rest)]
+    for end in reversed(ends[: names.LONGEST]):
+        group = groups.by_key(ctx.tx, names.key(request.rest[:end]))
         if group is not None:
-            return group, " ".join(words[length:])
+            return group, request.rest[end:].lstrip(" \t\n,，:：=")
     return rules.find_group(ctx, first), request.text
 
 
 def note(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(ADMIN)
     group, text = _noted(ctx, request)
-    text = group_form.checked_note(text)
+    if not text:
+        missing = keys.no_value("note", examples.note_group(group.name)).say
+        raise CommandError(_("{sentence}. To empty it: {none}", sentence=missing, none=examples.empty_note(group.name)))
+    text = "" if text.casefold() in NONE else group_form.checked_note(text)
     undo.touch(ctx, "group", group.id)
     groups.change(ctx.tx, group.id, note=text)
     ctx.log("group note", group.name, {"note": group.note}, {"note": text})

@@ -52,7 +52,7 @@ def link(ctx: Context, request: Request) -> Answers:
 
 def _other_side(ctx: Context, request: Request) -> Answers:
     code = request.rest.strip().casefold()
-    if codes.wrong_guesses(ctx.tx, ctx.person.id, ctx.now - DAY) >= WRONG_A_DAY:
+    if codes.wrong_guesses(ctx.tx, ctx.identities, ctx.now - DAY) >= WRONG_A_DAY:
         raise VerificationError(_("Too many wrong codes today; please try again tomorrow."))
     other = identities.issued_by(ctx.tx, code, ctx.now)
     if other is None:

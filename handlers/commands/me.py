@@ -7,7 +7,7 @@ from typing import Any
 
 from handlers import contacts as rules
 from handlers import examples, names, undo
-from handlers.commands import contact_answers
+from handlers.commands import contact_answers, keys
 from handlers.commands import contact_fields as fields
 from handlers.commands.contract import QUESTION_LIFE, Answers, Command, as_json, as_request, said
 from handlers.commands.request import Form, Request
@@ -28,6 +28,7 @@ def _platform_name(ctx: Context) -> str:
 
 def me(ctx: Context, request: Request) -> Answers:
     request = fields.whole_zone(request)
+    keys.need_values(request, examples.me_field)
     own = contacts.by_id(ctx.tx, ctx.person.contact_id) if ctx.person.contact_id else None
     if own is not None:
         undo.touch(ctx, "contact", own.id)
@@ -45,8 +46,6 @@ def me(ctx: Context, request: Request) -> Answers:
     wanted = wanted or (request.names[0] if request.names else "")
     wish = next((field for field in fields.WISHES if field in request.keys), None)
     if own is not None and wish is not None:
-        if not request.keys[wish]:
-            raise fields.no_value(wish, examples.me_field(wish))
         return fields.set_wish(ctx, own, wish, request.keys[wish], examples.me_field(wish))
     if own is None:
         if not what.addresses and not wanted:

@@ -26,7 +26,7 @@ from handlers.commands.words import (
 )
 from handlers.texts import Language
 
-_LEAD_WORD = re.compile(rf"#?\d+(?=[{CJK}])|[^\s,;、]+")
+_LEAD_WORD = re.compile(rf"#?\d+(?=[{CJK}:=])|(?:(?!:[{CJK}])[^\s,;、])+")
 _BLANK = re.compile(r"[^\S\n]+")
 _RAW_WORD = re.compile(r"[\s,;]*([^\s，；、]+)")
 AFTER_HEAD = re.compile(r"[\s:;,=!?。、…~`]*")
@@ -50,6 +50,8 @@ def free_text(form: Form, language: Language, rest: str, fold: str, mentions: tu
             continue
         match = _LEAD_WORD.match(fold, at)
         end = match.end() if match else at + 1
+        if (colon := rest.find("：", at + 1, end)) >= 0:  # no blank is typed around it
+            end = colon
         word = fold[at:end].rstrip(":=")
         digits = word.removeprefix("#")
         if digits.isdecimal() and len(digits) <= 18:
@@ -109,7 +111,7 @@ class Values:
         token = self.tokens[at]
         if token.kind != "key":
             return False
-        following = self.tokens[at + 1] if at + 1 < len(self.tokens) else None
+        following = self._behind(at)
         shaped = following is not None and following.kind == SHAPE_OF_KEY.get(token.text)
         if token.text not in self.form.keys:
             return shaped and not within  # "verify Ann phone 138…": the word only says what follows
@@ -132,6 +134,12 @@ class Values:
             token.text == "name" and following is not None and self.form.name.endswith((" add", " create"))
         )
 
+    def _behind(self, at: int) -> Token | None:
+        """What follows the key; behind a name also past a comma, where that has the key's shape (`电话，138…`)."""
+        following, after = (self.tokens[one] if one < len(self.tokens) else None for one in (at + 1, at + 2))
+        past = self.named and following is not None and following.text == ","
+        return after if past and after and after.kind == SHAPE_OF_KEY.get(self.tokens[at].text) else following
+
     def _names_contact(self, following: Token | None) -> bool:
         """Whether `group x` may be short for `to x`: for contacts only, where "group" is not the noun."""
         plain = following is not None and following.kind in ("word", "quote")
@@ -150,9 +158,10 @@ class Values:
             value, at = self._shape_value(at)
         else:
             value, at = self._run_value(at)
-        if token.text in LISTS and self.keys.get(token.text):
-            value = ", ".join(filter(None, (self.keys[token.text], value)))
-        if token.text not in SHAPE_OF_KEY or not self.keys.get(token.text):
+        if value and token.text in LISTS and self.keys.get(token.text):
+            value = f"{self.keys[token.text]}, {value}"
+        # A second one without a value is told as well: it would be left out otherwise.
+        if not value or token.text not in SHAPE_OF_KEY or not self.keys.get(token.text):
             self.keys[token.text] = value
         self.named = True
         return at
@@ -188,10 +197,12 @@ class Values:
     def _shape_value(self, at: int) -> tuple[str, int]:
         """A phone number, address or URL; when none follows, the words that were given for one."""
         token = self.tokens[at]
-        following = self.tokens[at + 1] if at + 1 < len(self.tokens) else None
+        following = self._behind(at)
         into = {"phone": self.phones, "email": self.emails, "webhook": self.urls}[token.text]
         if following is None or following.kind == "separator":
             return "", at + 1
+        if following is not self.tokens[at + 1]:
+            at += 1
         if following.kind in (SHAPE_OF_KEY[token.text], "quote"):
             value, end = following.text.strip(), at + 2
         else:

@@ -208,6 +208,9 @@ MENTION = {
 }
 """Whether somebody wants to be mentioned in cards."""
 
+NONE = frozenset({"none", "无", "-", "remove", "删除"})
+"""Instead of a new value: take the old one away."""
+
 # --- durations --------------------------------------------------------------------------------------------------------
 
 _UNITS = {

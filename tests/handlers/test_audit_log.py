@@ -14,7 +14,8 @@ import pytest
 from handlers import audit_log
 from handlers.audit_log import ACTIONS, KEYS, PEOPLE, VALUES, Action, Key, action_words, told
 from handlers.texts import LANGUAGES, Language, _, render, to_json
-from storage import audit, people
+from storage import audit, contacts, forget, people
+from storage.audit import AuditRow
 from storage.database import Database
 from tests.handlers.commands.talk import ADMIN, MEMBER, said
 from tests.handlers.commands.test_undo import CHANGES, a_little_world
@@ -156,3 +157,68 @@ def test_an_action_that_is_not_known_is_shown_as_it_is_stored(database: Database
     chinese = said(database, "审计", language="zh")
     for part in ("contact frobnicate", "colour：red", "自动", "同步导入", "来源：DAS 实例 rm-1；变更：已不存在"):
         assert part in chinese, part
+
+
+HOOK = "https://oapi.dingtalk.com/robot/send?access_token=" + "b" * 64
+OTTO = "dingtalk:corp/otto"
+
+
+def newest(database: Database) -> AuditRow:
+    with database.read() as tx:
+        return audit.page(tx, 1, 0)[1][0]
+
+
+def test_a_new_secret_of_a_robot_is_in_the_log_with_what_became_of_the_robot(database: Database) -> None:
+    with database.write() as tx:
+        rob = seed.contact(tx, "Rob")
+        method = contacts.add_method(tx, rob, "dingtalk", HOOK, "oapi…bbbb", "SEC1", NOW)
+        people.seen(tx, MEMBER, "Rob", NOW)
+        people.link(tx, MEMBER, rob)
+    for command, person in (
+        (f"contact edit Rob webhook {HOOK} secret SECnew", ADMIN),
+        (f"me {HOOK} secret SECother", MEMBER),
+        ("contact edit Rob secret SECthird", ADMIN),
+    ):
+        with database.write() as tx:
+            contacts.change_method(tx, method, state="active")
+        said(database, command, person=person)
+        row = newest(database)
+        assert (row.person, row.action, row.subject) == (person, "contact edit", "Rob"), command
+        assert (row.before, row.after) == ({"state": "active"}, {"secret of": "oapi…bbbb", "state": "pending"})
+
+
+def test_whose_contact_a_new_one_is_stands_in_its_entry(database: Database) -> None:
+    said(database, f"contact add Bob {OTTO}")
+    assert (newest(database).after or {})["person"] == OTTO
+    said(database, f"contact add Ann dingtalk:corp/ann {MEMBER}")
+    assert (newest(database).after or {})["person"] == ["dingtalk:corp/ann", MEMBER]
+    with database.write() as tx:
+        gone = forget.forget(tx, [MEMBER], None, NOW)
+    assert (newest(database).after or {})["person"] == ["dingtalk:corp/ann", gone.alias]
+
+
+def test_a_member_that_appeared_before_the_yes_is_in_the_log_and_keeps_its_addresses_in_words(
+    database: Database,
+) -> None:
+    said(database, "group create h")
+    said(database, "group add h Neu, Zed")
+    with database.write() as tx:
+        seed.method(tx, seed.contact(tx, "Neu"), "email", "neu@example.com")
+    answer = said(database, "yes")
+    assert "2 members added" in answer
+    assert "Zed has no address yet" in answer
+    assert "contact edit Zed" in answer
+    row = newest(database)
+    assert (row.action, row.subject, row.after) == ("group add", "h", {"members": ["Neu"]})
+    said(database, "undo")
+    assert newest(database).after == {"taken back": ["contact add Zed", "group add h"]}
+
+
+def test_of_members_that_all_have_addresses_none_is_said_to_lack_one(database: Database) -> None:
+    said(database, "group create h")
+    said(database, "group add h Neu")
+    with database.write() as tx:
+        seed.method(tx, seed.contact(tx, "Neu"), "email", "neu@example.com")
+    answer = said(database, "yes")
+    assert "1 member added" in answer
+    assert "address" not in answer

@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy import select
 
 from handlers import outbox, outcomes
+from handlers.audit_log import told
 from handlers.context import Rules
 from handlers.document import Document
 from handlers.errors import DeliveryError
 from handlers.texts import _, render, to_json
-from storage import batches, contacts, deliveries, people
+from storage import audit, batches, contacts, deliveries, people
 from storage.database import Database, Tx
 from storage.deliveries import DeliveryRow
 from storage.schema import delivery
@@ -178,4 +179,11 @@ def test_an_address_is_disabled_once_whoever_finds_out_and_those_told_are_told_o
         [(lane, words)] = answers(tx)
         assert lane == f"person:{owner}"
         assert "Zhang is disabled" in words
+        _count, [row] = audit.page(tx, 9, 0)
+        assert (row.person, row.conversation, row.action, row.subject) == ("", "", "disable", "Zhang")
+        found = contacts.method_by_id(tx, method)
+        assert found is not None
+        assert row.before == {"method": found.masked, "state": "active"}
+        assert row.after == {"state": "disabled", "because": to_json(_("It is gone."))}
+        assert "because: It is gone." in render(told(row.after or {}, str), "en")
         assert outcomes.disable(tx, method, _("It is gone."), RULES, NOW + timedelta(hours=2)) == set()

@@ -176,6 +176,8 @@ VERBS = {
     "OPEN_CREATE_GROUP": "group create",
     "OPEN_EDIT_CONTACT": "contact edit",
     "OPEN_EDIT_GROUP": "group edit",
+    "ADD_ROBOT": "contact add",
+    "EMPTY_NOTE": "group note",
     "LINK_WITH": "link",
     "UNLINK": "unlink",
 }

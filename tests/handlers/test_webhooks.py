@@ -171,7 +171,11 @@ def test_entries_of_webhook_hosts(entry: str, origin: Origin) -> None:
     assert open_origin(entry) == origin
 
 
-@pytest.mark.parametrize("entry", ["", "*", "ftp://x", "http://u:p@x", "http://x/path", "x:y", "x y", "http://x?y=1"])
+MALFORMED = ["", "*", "ftp://x", "http://u:p@x", "http://x/path", "x:y", "x y", "http://x?y=1", "x:0", "x:99999", "x:"]
+MALFORMED += ["-foo", "a..b", "x//", "ho\tst", "[::", "http://"]
+
+
+@pytest.mark.parametrize("entry", MALFORMED)
 def test_malformed_entries_of_webhook_hosts(entry: str) -> None:
-    with pytest.raises(ValueError, match=r"is not host|Port|port"):
+    with pytest.raises(ValueError, match=r"is not host|Port|port|Invalid"):
         open_origin(entry)

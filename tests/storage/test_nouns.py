@@ -188,7 +188,7 @@ def test_a_new_code_replaces_the_old_and_is_live_until_it_expires(database: Data
         assert live(["p", "q"], []) == [new, elsewhere]
         assert live([], []) == []
         assert live(["p", "q"], [], NOW + SOON + timedelta(minutes=10)) == []
-        newest = codes.latest(tx, "p", [other], NOW)
+        newest = codes.latest(tx, ["p"], [other], NOW)
         assert newest is not None
         assert newest.id == new
 
@@ -198,9 +198,9 @@ def test_a_refused_code_counts_against_no_limit_and_a_lost_try_is_gone(database:
         method = seed.method(tx, seed.contact(tx))
         first, second = issue(tx, method), issue(tx, method, at=NOW + SOON)
         since = NOW - SOON
-        assert codes.to_address(tx, "address", since) == codes.by_person(tx, "p", since) == [NOW, NOW + SOON]
+        assert codes.to_address(tx, "address", since) == codes.by_people(tx, ["p"], since) == [NOW, NOW + SOON]
         codes.set_state(tx, second, "refused")
-        assert codes.to_address(tx, "address", since) == codes.by_person(tx, "p", since) == [NOW]
+        assert codes.to_address(tx, "address", since) == codes.by_people(tx, ["p"], since) == [NOW]
         codes.lose_try(tx, first)
         row = codes.by_id(tx, first)
         assert row is not None
@@ -223,11 +223,12 @@ def test_wrong_guesses_are_counted_per_person_and_forgotten_in_time(database: Da
         issue(tx, method)
         for person in ("p", "p", "q"):
             codes.guessed_wrong(tx, person, NOW)
-        assert codes.wrong_guesses(tx, "p", NOW - SOON) == 2
+        assert codes.wrong_guesses(tx, ["p"], NOW - SOON) == 2
+        assert codes.wrong_guesses(tx, ["p", "q"], NOW - SOON) == 3, "two identities of one human"
         codes.forget(tx, NOW)
-        assert codes.wrong_guesses(tx, "p", NOW - SOON) == 2
+        assert codes.wrong_guesses(tx, ["p"], NOW - SOON) == 2
         codes.forget(tx, NOW + SOON)
-        assert codes.wrong_guesses(tx, "p", NOW - SOON) == 0
+        assert codes.wrong_guesses(tx, ["p"], NOW - SOON) == 0
         assert codes.to_address(tx, "address", NOW - SOON) == []
 
 

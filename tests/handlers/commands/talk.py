@@ -12,7 +12,7 @@ from bot.markup.plain import outline
 from bot.platforms.contract import Incoming
 from handlers import desk
 from handlers.context import Rules
-from handlers.document import from_json
+from handlers.document import Document, from_json
 from handlers.texts import Language
 from storage.database import Database
 from storage.schema import delivery
@@ -33,6 +33,20 @@ def said(
     rules: Rules | None = None,
 ) -> str:
     """All answers as plain text, headings first; they do not stay in the queue."""
+    documents = answers(database, text, person=person, language=language, now=now, rules=rules)
+    return "\n\n".join(f"{document.heading()}\n{outline(document)}" for document in documents)
+
+
+def answers(
+    database: Database,
+    text: str,
+    *,
+    person: str = ADMIN,
+    language: Language = "en",
+    now: datetime = NOW,
+    rules: Rules | None = None,
+) -> list[Document]:
+    """All answers, which do not stay in the queue."""
     rules = replace(rules or Rules(), language=language, admins=frozenset({ADMIN}))
     number = f"talk-{next(numbers)}"
     with database.write() as tx:
@@ -45,4 +59,4 @@ def said(
             for one in tx.conn.scalars(select(delivery.c.id).where(*fresh).order_by(delivery.c.id))
         ]
         tx.conn.execute(delivery.delete().where(*fresh))
-    return "\n\n".join(f"{document.heading()}\n{outline(document)}" for document in documents)
+    return documents

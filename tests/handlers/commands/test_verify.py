@@ -15,6 +15,8 @@ from bot.platforms.contract import Incoming
 from handlers import desk
 from handlers.context import Rules
 from handlers.document import from_json
+from handlers.verification import PER_PERSON, WRONG_A_DAY
+from storage import codes, forget, identities, people
 from storage.database import Database
 from storage.schema import delivery, method
 from tests.handlers.commands.talk import ADMIN
@@ -91,3 +93,41 @@ def test_digits_said_to_nobody_are_answered_only_where_a_card_asks_for_them(
     assert (HINT in heard(database, CHEN, said_in, CODE, addressed=False)) == answered
     assert "is active" in heard(database, asker, asked_in, CODE)
     assert heard(database, CHEN, said_in, CODE, addressed=False) == "", "it is over"
+
+
+def joined(database: Database) -> None:
+    """Lin of WeCom and the admin of DingTalk are one human."""
+    with database.write() as tx:
+        for person in (ADMIN, LIN):
+            people.seen(tx, person, "", NOW)
+        identities.join(tx, ADMIN, LIN)
+
+
+def test_codes_sent_to_all_identities_count_as_those_of_one_person(database: Database) -> None:
+    joined(database)
+    half = PER_PERSON[0].count // 2
+    for person in (ADMIN, LIN):
+        chat = f"{person.partition(':')[0]}:chat"
+        for number in range(half):
+            who = f"{person[-3:]}{number}"
+            assert "on its way" in heard(database, person, chat, f"contact add {who} {who}@example.com")
+    for person, chat in ((ADMIN, "dingtalk:chat"), (LIN, "wecom:chat")):
+        assert "the most for one person" in heard(
+            database, person, chat, f"contact add Z{chat[0]} {chat[0]}@example.com"
+        )
+
+
+@pytest.mark.parametrize("asks", [ADMIN, LIN])
+def test_wrong_digits_of_all_identities_count_as_those_of_one_person(database: Database, asks: str) -> None:
+    joined(database)
+    chat = f"{asks.partition(':')[0]}:chat"
+    heard(database, asks, chat, "contact add Ann ann@example.com")
+    with database.write() as tx:
+        for number in range(WRONG_A_DAY):
+            codes.guessed_wrong(tx, (ADMIN, LIN)[number % 2], NOW)
+    assert "Too many wrong codes" in heard(database, asks, chat, CODE)
+    assert "Too many wrong codes" in heard(database, asks, chat, "link abcdefghij")
+    with database.write() as tx:
+        forget.forget(tx, [ADMIN, LIN], None, NOW)
+        assert codes.wrong_guesses(tx, [ADMIN, LIN], NOW.replace(year=2000)) == WRONG_A_DAY
+        assert len(codes.by_people(tx, [ADMIN, LIN], NOW.replace(year=2000))) == 1

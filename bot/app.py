@@ -99,11 +99,9 @@ class CannotStart(Exception):
 
 def opened(settings: Settings, parts: frozenset[str]) -> Database:
     """The database, migrated, with the locks of these parts. Raises CannotStart."""
+    database: Database | None = None
     try:
         database = Database(settings.database_url, secret_key(settings))
-    except OSError as error:
-        raise CannotStart(f"Callboard cannot start: DATABASE_URL: {error.strerror or error}") from None
-    try:
         for part in sorted(parts):
             database.lock(part)
         database.upgrade()
@@ -111,14 +109,20 @@ def opened(settings: Settings, parts: frozenset[str]) -> Database:
     except DatabaseBusy:
         why = "another Callboard already uses this SQLite file; stop it first, or use PostgreSQL for several."
     except WrongKey:
-        why = "SECRET_KEY is not the one this database was written with; give the old one back (SECRET_KEY=new,old rotates)."
+        why = (
+            "SECRET_KEY is not the one this database was written with; give the old one back, "
+            "or, to change it, the new key, a comma and the old key."
+        )
+    except OSError as error:  # of the files beside SQLite's own, as where nothing can be written
+        why = f"DATABASE_URL: {error.filename or 'the file'}: {error.strerror or error}"
     except Exception as error:
         if not is_unavailable(error):
             raise
         why = f"the database cannot be used: {str(error).strip().splitlines()[0][:300]}"
     else:
         return database
-    database.close()
+    if database is not None:
+        database.close()
     raise CannotStart(f"Callboard cannot start: {why}")
 
 

@@ -78,8 +78,10 @@ def _database(settings: Settings, _http: Http) -> list[Finding]:
         problem = database.problem()
         if problem == "migrations missing":
             return [Finding("wrong", name, "is of another version: run python -m bot db upgrade")]
+        if problem == "unreachable":
+            return [Finding("wrong", name, "unreachable: check DATABASE_URL and that the server runs")]
         if problem:
-            return [Finding("wrong", name, f"{problem}: check DATABASE_URL and that the server runs")]
+            return [Finding("wrong", name, f"cannot be used ({problem}): check DATABASE_URL")]
         if keyed:
             database.check_key()
     except WrongKey:

@@ -9,6 +9,7 @@ written to is used, also after it has changed.
 from __future__ import annotations
 
 import fcntl
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -27,10 +28,10 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from storage.driver import is_read_only
+from storage.driver import DAMAGED, IN_A_WORD, code_of, is_read_only
 from storage.schema import from_ms, setting
 from storage.session import TIME, Session, connect_args
-from storage.sqlite import Connections, Wal
+from storage.sqlite import Connections, FileTakenAway, Wal
 from storage.turns import Together, Turns, TurnTimeout
 from storage.vault import Vault, WrongKey
 
@@ -48,6 +49,9 @@ MOST_TOGETHER = 100
 
 READERS = 16
 """Connections that read SQLite at the same time."""
+
+PROBE_CHARS = 50_000
+"""About what a post with many alerts makes: a smaller probe would find room in what one that failed had already got."""
 
 CANARY = "canary"
 
@@ -70,10 +74,21 @@ class NotConfirmed(Exception):
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Whether the error means that the database cannot work right now: gone, busy, full, or of no use after a failover."""
-    if isinstance(error, DBAPIError) and is_read_only(error.orig):
+    """Whether the error means that the database cannot work right now: gone, busy, full, damaged, or of no use after a
+    failover."""
+    if isinstance(error, DBAPIError) and (is_read_only(error.orig) or code_of(error.orig) in DAMAGED):
         return True
     return isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | TurnTimeout | NotConfirmed)
+
+
+def _in_a_word(error: Exception) -> str:
+    """What an error is that `is_unavailable`, in a word or two."""
+    match error:
+        case DBAPIError():
+            return IN_A_WORD.get(code_of(error.orig), "unreachable")
+        case NotConfirmed():
+            return "file taken away" if isinstance(error.__cause__, FileTakenAway) else "commits are not confirmed"
+    return "busy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,16 +287,23 @@ class Database:
                 raise WrongKey
 
     def problem(self) -> str:
-        """Why the database cannot be used right now, in a word or two; "" when all is well."""
+        """Why the database cannot be used right now, in a word or two; "" when all is well.
+
+        Something is really written: to begin a transaction works also where there is no room, or no right, to commit
+        one. It is a row of its own, as several processes that ask at once would wait for each other at a common one.
+        """
+        name = f"probe {secrets.token_hex(8)}"
         try:
-            with self.write() as tx:
-                tx.conn.execute(text("SELECT 1"))
-                current = MigrationContext.configure(tx.conn).get_current_heads()
+            with self.write(lasting=self.sqlite) as tx:
+                if MigrationContext.configure(tx.conn).get_current_heads() != _newest():
+                    return "migrations missing"
+                tx.conn.execute(setting.insert().values(name=name, value="x" * PROBE_CHARS))
+                tx.conn.execute(setting.delete().where(setting.c.name == name))
         except Exception as error:
             if not is_unavailable(error):
                 raise
-            return "unreachable"
-        return "" if current == _newest() else "migrations missing"
+            return _in_a_word(error)
+        return ""
 
     def upgrade(self) -> None:
         """Brings the tables up to date; several processes may do it at once."""

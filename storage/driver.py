@@ -11,6 +11,31 @@ READ_ONLY = "25006"
 """SQLSTATE: the server is a standby, also one that was the primary when we connected."""
 
 
+IN_A_WORD: dict[object, str] = {
+    5: "busy",
+    8: "read-only",
+    10: "disk error",
+    11: "damaged",
+    13: "disk full",
+    14: "cannot be opened",
+    26: "not a database",
+    READ_ONLY: "read-only",
+    "53100": "disk full",
+    "53300": "too many connections",
+    "57P03": "starting or stopping",
+    "58030": "disk error",
+}
+"""By SQLite's primary result code (https://www.sqlite.org/rescode.html) or PostgreSQL's SQLSTATE."""
+
+DAMAGED = frozenset({11, 26})
+
+
+def code_of(error: BaseException | None) -> object:
+    """SQLite's primary result code, or PostgreSQL's SQLSTATE; None where there is neither."""
+    extended = getattr(error, "sqlite_errorcode", None)
+    return extended & 0xFF if isinstance(extended, int) else getattr(error, "sqlstate", None)
+
+
 def is_read_only(error: BaseException | None) -> bool:
     """Whether the driver says that the server is a standby: a new connection looks for the primary."""
     return getattr(error, "sqlstate", None) == READ_ONLY

@@ -38,6 +38,10 @@ _SYNC = getattr(os, "fdatasync", os.fsync)
 """Not every system has the one that leaves out the times of the file."""
 
 
+class FileTakenAway(OSError):
+    """What is committed is found by nobody who opens the database from now on."""
+
+
 class Connections(Generic[T]):
     """Connections to one file, each for one transaction at a time. The one used last, with the most in memory, is next.
 
@@ -66,6 +70,7 @@ class Connections(Generic[T]):
         """The write-ahead log, as soon as somebody was connected; "" where SQLite keeps none."""
         self.connected = 0
         """How often somebody was."""
+        self._file: tuple[Path, os.stat_result] | None = None
 
     def transaction(self) -> AbstractContextManager[T]:
         """Commits when its block ends well. Raises TurnTimeout when no connection gets free."""
@@ -141,6 +146,24 @@ class Connections(Generic[T]):
         file = next(name for _number, part, name in connection.execute("PRAGMA database_list") if part == "main")
         self.log = f"{file}-wal" if file and mode == "wal" else ""
         self.connected += 1
+        if file and self._file is None:  # the first one: if it is lost, SQLite makes another for the next connection
+            self._file = Path(file), Path(file).stat()
+
+    def check_file(self) -> None:
+        """Raises FileTakenAway when the file under its path is not the one that was opened first.
+
+        SQLite looks after that only where it keeps no log. By `stat`, as closing any descriptor of the file would drop
+        the locks that SQLite has on it (https://www.sqlite.org/howtocorrupt.html, 2.2).
+        """
+        if self._file is None:
+            return
+        path, opened = self._file
+        try:
+            same = os.path.samestat(path.stat(), opened)
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise FileTakenAway(errno.ESTALE, "the file of the database was taken away")
 
     def close(self) -> None:
         while self._idle:
@@ -256,6 +279,7 @@ class Wal:
         with self._syncing:
             if self._on_disk >= wanted or not self._writer.log:
                 return
+            self._writer.check_file()
             if self._broken or self._reconnected():
                 if self._failures != failures:  # else each who waits would try, one after the other
                     raise OSError(errno.EIO, "the log could not be written anew while this one waited")

@@ -288,6 +288,12 @@ def test_a_database_of_another_version_or_out_of_reach_is_wrong(tmp_path: Path) 
     assert "hunter2" not in finding(away, "database").text
 
 
+def test_a_file_that_is_no_database_is_named_so(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_text("a diary, and not a short one. " * 100, "utf-8")
+    found = finding(Settings(database_url=f"sqlite:///{tmp_path / 'x.db'}"), "database")
+    assert (found.state, found.text) == ("wrong", "cannot be used (not a database): check DATABASE_URL")
+
+
 def test_a_short_key_is_wrong() -> None:
     assert finding(Settings(secret_key="short"), "SECRET_KEY").state == "wrong"
 

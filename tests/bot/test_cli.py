@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 import bot
 from bot import cli
 from bot.settings import load
+from storage.database import Database
 from tests.stories.conftest import migrated
 
 ROOT = Path(__file__).parent.parent.parent
@@ -85,6 +87,55 @@ def test_a_database_that_is_not_there_is_one_sentence_without_its_password(tmp_p
     assert done.stderr.splitlines()[-1].startswith("The database could not be upgraded: ")
     assert "Traceback" not in done.stderr
     assert "hunter2" not in done.stderr
+
+
+def not_a_database(folder: Path) -> None:
+    (folder / "x.db").write_text("a diary, and not a short one. " * 100, "utf-8")
+
+
+def not_to_be_locked(folder: Path) -> None:
+    """As on a file system that is read-only: who may do everything is refused nothing else."""
+    (folder / "x.db.web.lock").mkdir()
+
+
+def not_to_be_opened(folder: Path) -> None:
+    (folder / "x.db.open.lock").mkdir()
+
+
+def no_folder(folder: Path) -> None:
+    (folder / "sub").write_text("", "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("url", "obstacle", "said"),
+    [
+        ("sqlite:///x.db", not_a_database, "file is not a database"),
+        ("sqlite:///x.db", not_to_be_locked, "x.db.web.lock: Is a directory"),
+        ("sqlite:///x.db", not_to_be_opened, "x.db.open.lock: Is a directory"),
+        ("sqlite:///sub/x.db", no_folder, "sub: File exists"),
+        ("sqlite:///sub/sub/x.db", no_folder, "sub/sub: Not a directory"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_one_sentence(
+    url: str, obstacle: Callable[[Path], None], said: str, tmp_path: Path
+) -> None:
+    obstacle(tmp_path)
+    done = run(tmp_path, DATABASE_URL=url, PORT="0", SECRET_KEY="k" * 40)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("Callboard cannot start: ")
+    assert said in done.stderr
+
+
+def test_with_another_key_the_start_says_how_a_key_is_changed(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(migrated())
+    first = Database(f"sqlite:///{tmp_path / 'x.db'}", "o" * 40)
+    first.check_key()
+    first.close()
+    done = run(tmp_path, DATABASE_URL="sqlite:///x.db", PORT="0", SECRET_KEY="n" * 40)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "the new key, a comma and the old key" in done.stderr
+    assert "[hidden]" not in done.stderr
 
 
 def test_what_must_not_be_written_is_every_secret_and_the_passwords_in_addresses(

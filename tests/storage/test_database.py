@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from storage import contacts, database, sources
 from storage.database import Database, DatabaseBusy, NotConfirmed, Tx, is_unavailable
-from storage.schema import contact
+from storage.schema import contact, setting
 from storage.session import connect_args
 from storage.vault import WrongKey
 from tests import postgres
@@ -173,6 +173,38 @@ def test_a_problem_is_said_in_a_word_or_two(database_url: str) -> None:
     try:
         assert db.problem() == "migrations missing"
         db.upgrade()
+        assert db.problem() == ""
+    finally:
+        db.close()
+
+
+def test_to_ask_for_a_problem_leaves_nothing_and_waits_for_nobody_who_asks_too(database_url: str) -> None:
+    first, second = Database(database_url, "key"), Database(database_url, "key")
+    try:
+        first.upgrade()
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(one.problem) for one in (first, second) * 8]
+            assert {one.result(30) for one in asked} == {""}
+        with first.read() as tx:
+            assert tx.conn.execute(select(setting)).all() == []
+    finally:
+        first.close()
+        second.close()
+
+
+def test_a_server_that_became_read_only_is_a_problem(postgres_url: str) -> None:
+    """It answers, and lets a transaction begin and commit."""
+    db = Database(postgres_url, "key")
+    try:
+        db.upgrade()
+        assert db.problem() == ""
+        name = urlsplit(postgres_url).path.lstrip("/")
+        with psycopg.connect(re.sub(r"\+psycopg", "", postgres_url), autocommit=True) as admin:
+            admin.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'.encode())
+            db.close()
+            assert db.problem() == "read-only"
+            admin.execute("SET default_transaction_read_only = off")
+            admin.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only'.encode())
         assert db.problem() == ""
     finally:
         db.close()

@@ -197,6 +197,66 @@ def test_the_log_stays_open_and_nothing_is_confirmed_when_it_is_taken_away(
     assert set(synced) == {own}
 
 
+@pytest.fixture
+def migrated(tmp_path: Path) -> Iterator[Database]:
+    """As the service opens it."""
+    database = Database(f"sqlite:///{tmp_path / 'migrated.db'}", seed.KEY)
+    database.upgrade()
+    yield database
+    database.close()
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_nothing_is_confirmed_while_the_file_itself_is_taken_away(
+    other: bool, migrated: Database, tmp_path: Path
+) -> None:
+    """SQLite goes on writing into the log, which nobody would find again with the file that comes next."""
+    file = Path(str(migrated.url.database))
+    note(migrated, "a")
+    file.rename(tmp_path / "away")
+    if other:
+        file.touch()
+    for name in ("b", "c"):
+        with pytest.raises(NotConfirmed, match="file of the database was taken away"):
+            note(migrated, name)
+    note(migrated, "d", lasting=False)
+    assert migrated.problem() == "file taken away"
+    (tmp_path / "away").rename(file)
+    assert migrated.problem() == ""
+    note(migrated, "e")
+    assert {"a", "b", "c", "d", "e"} == names(migrated)
+
+
+def test_a_file_that_may_not_grow_is_a_problem_as_soon_as_an_alert_would_not_fit(migrated: Database) -> None:
+    with migrated.write() as tx:
+        pages = tx.conn.exec_driver_sql("PRAGMA page_count").scalar_one()
+        tx.conn.exec_driver_sql(f"PRAGMA max_page_count={pages + 1}")
+    note(migrated, "small")
+    assert migrated.problem() == "disk full"
+    with migrated.write() as tx:
+        tx.conn.exec_driver_sql(f"PRAGMA max_page_count={pages * 2}")
+    assert migrated.problem() == ""
+    assert names(migrated) == {"small"}
+
+
+def test_a_file_that_is_no_database_is_named_so(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_text("a diary, and not a short one. " * 100)
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}", seed.KEY)
+    assert database.problem() == "not a database"
+    database.close()
+
+
+def test_a_file_that_comes_after_a_lost_one_is_not_taken_for_it(database: Database) -> None:
+    Path(str(database.url.database)).unlink()
+    with pytest.raises(Exception, match="closed"), database.write() as tx:
+        tx.driver.close()  # SQLite makes a new file for the next connection
+    with pytest.raises(OperationalError, match="no such table"):
+        note(database, "a")
+    database._wal.grown()
+    with pytest.raises(NotConfirmed, match="taken away"):
+        database.make_lasting()
+
+
 def test_after_a_new_connection_the_log_is_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr("storage.sqlite._SYNC", lambda file: synced.append(os.fstat(file).st_ino))

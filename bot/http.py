@@ -77,11 +77,15 @@ class _PrivateAddress(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """An answer of any status. `headers` are case-insensitive; a body longer than MAX_REPLY_BYTES is cut there."""
+    """An answer of any status, and when it was `received`, by the clock of this machine.
+
+    `headers` are case-insensitive; a body longer than MAX_REPLY_BYTES is cut there.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    received: datetime = field(default_factory=lambda: datetime.now(UTC), repr=False, compare=False)
 
     def json(self) -> Any:
         """The body as JSON, None when it is not JSON."""
@@ -95,24 +99,31 @@ class HttpReply:
         return self.body.decode("utf-8", "replace")
 
     @property
+    def date(self) -> datetime | None:
+        """When the other side says it answered; None when it does not, or not in a form that can be read."""
+        return _date(self.headers.get("Date") or "")
+
+    @property
     def retry_after(self) -> float | None:
         """Seconds until the time in the header `Retry-After`, at most LONGEST_WAIT_S; None when it has none.
 
-        A date is compared with the reply's own (RFC 9110, section 10.2.3), so that our clock does not matter.
+        A date is compared with the reply's own (RFC 9110, section 10.2.3), so that our clock does not matter, unless
+        the reply has none.
         """
         value = (self.headers.get("Retry-After") or "").strip()
         if value.isascii() and value.replace(".", "", 1).isdigit():
             return min(float(value), LONGEST_WAIT_S)
-        then, now = (_date(text) for text in (value, self.headers.get("Date") or ""))
-        if then is None or now is None:
+        then = _date(value)
+        if then is None:
             return None
+        now = self.date or self.received
         return min(max(0.0, (then - now).total_seconds()), LONGEST_WAIT_S)
 
 
 def _date(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 

@@ -14,11 +14,19 @@ import sys
 import threading
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from types import TracebackType
 from typing import Any, TextIO
 from urllib.parse import quote, urlsplit
 
 HIDDEN = "[hidden]"
+
+SHORT = 8
+"""A known secret of fewer characters is also a part of ordinary words; only where it stands by itself it is the secret."""
+
+LEAST = 4
+"""One of fewer characters hides nothing, as it is everywhere; and what is hidden in all sentences can be read from them."""
+
 MAX_TEXT = 16_000
 """Characters of one text in the log; a traceback is cut in the middle, its last lines say most."""
 
@@ -106,14 +114,23 @@ def _masked_phone(match: re.Match[str]) -> str:
     return f"{digits[:3]}****{digits[-4:]}" if len(digits) >= 10 else f"{digits[:2]}***"
 
 
+@cache
+def _alone(value: str) -> re.Pattern[str]:
+    """The value where no letter or digit goes on from one of its own."""
+    before, after = (rf"(?{way}[A-Za-z0-9])" for way in ("<!", "!"))
+    start = before if re.match("[A-Za-z0-9]", value) else ""
+    end = after if re.search(r"[A-Za-z0-9]\Z", value) else ""
+    return re.compile(start + re.escape(value) + end)
+
+
 def redact(text: str, known: Collection[str] = ()) -> str:
     """The text without tokens, keys, signatures, paths of URLs and codes; phone numbers and mailboxes masked.
 
-    `known` are values that are hidden wherever they stand.
+    `known` are values that are hidden wherever they stand (see SHORT and LEAST).
     """
     for value in known:
-        if value and value in text:
-            text = text.replace(value, HIDDEN)
+        if len(value) >= LEAST and value in text:
+            text = text.replace(value, HIDDEN) if len(value) >= SHORT else _alone(value).sub(HIDDEN, text)
     text = _URL.sub(_bare_url, text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
@@ -136,9 +153,7 @@ class _Formatter(logging.Formatter):
     def __init__(self, known: Collection[str] = ()) -> None:
         super().__init__()
         # The longest first: one secret may be part of another.
-        both = {value for value in known if len(value) >= 4} | {
-            quote(value, safe="") for value in known if len(value) >= 4
-        }
+        both = {*known, *(quote(value, safe="") for value in known if len(value) >= LEAST)}
         self.known = tuple(sorted(both, key=len, reverse=True))
 
     def clean(self, text: str) -> str:

@@ -6,15 +6,21 @@ The sentences go on after the name of the setting. They hold no value of a secre
 from __future__ import annotations
 
 import re
+from email.utils import getaddresses
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
+from email_validator import validate_email
 from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from handlers.webhooks import HOST, open_origin
+
 PERSON = re.compile(r"(slack|dingtalk|wecom|lark):[^\s/,;]+/[^\s/,;]+")
-HOST_ENTRY = re.compile(r"(https?://)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?/?")
+
+MOST = 999_999_999
+"""Of numbers that have no other limit; as seconds it is 31 years, and a time so long ago is still one."""
 
 
 def _boolean(value: object) -> object:
@@ -26,11 +32,16 @@ def _boolean(value: object) -> object:
     return value
 
 
-def _whole(value: object) -> object:
+def _whole(least: int, most: int, note: str = "") -> BeforeValidator:
     """Digits only: `int()` alone would also take `1_000` and `٣`."""
-    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,12}", value):
-        raise ValueError("must be a whole number")
-    return value
+
+    def read(value: object) -> object:
+        number = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,12}", value) else value
+        if not isinstance(number, int) or not least <= number <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}{note}")
+        return number
+
+    return BeforeValidator(read)
 
 
 def _listed(value: object) -> object:
@@ -109,21 +120,13 @@ def _people(value: tuple[str, ...]) -> tuple[str, ...]:
 
 def _hosts(value: tuple[str, ...]) -> tuple[str, ...]:
     for entry in value:
-        if not HOST_ENTRY.fullmatch(entry):
-            raise ValueError(f"must list entries like host, host:port or http://host:port, and {entry!r} is not one")
+        try:
+            open_origin(entry)
+        except ValueError:
+            raise ValueError(
+                f"must list entries like host, host:port or http://host:port, and {entry!r} is not one"
+            ) from None
     return tuple(entry.rstrip("/") for entry in value)
-
-
-def _port(value: int) -> int:
-    if not 0 <= value <= 65535:
-        raise ValueError("must be between 0 and 65535 (0 takes any free port)")
-    return value
-
-
-def _positive(value: int) -> int:
-    if value < 1:
-        raise ValueError("must be at least 1 second")
-    return value
 
 
 def _span(value: object) -> object:
@@ -180,7 +183,15 @@ def _keyword(value: str) -> str:
 
 
 def _from(value: str) -> str:
-    if any(ord(ch) < 32 for ch in value) or "@" not in value:
+    """The domain may be one of the own network (`localhost`, `corp.local`), which the library takes for a mistake."""
+    found = getaddresses([value])
+    local, _, domain = found[0][1].rpartition("@")
+    try:
+        sound = len(found) == 1 and value.isprintable() and HOST.fullmatch(domain.encode("idna").decode().lower())
+        validate_email(f"{local}@example.com", check_deliverability=False)  # raises a ValueError
+    except ValueError:
+        sound = False
+    if not sound or ":" in domain:
         raise ValueError("must be a mailbox such as alerts@example.com or Callboard <alerts@example.com>")
     return value
 
@@ -193,13 +204,13 @@ def _or_empty(check: Any) -> AfterValidator:
 Name = Annotated[str, Field(default="")]
 Secret = Annotated[str, Field(default="", repr=False)]
 Bool = Annotated[bool, BeforeValidator(_boolean)]
-Count = Annotated[int, BeforeValidator(_whole)]
-Seconds = Annotated[Count, AfterValidator(_positive)]
+Count = Annotated[int, _whole(0, MOST)]
+Seconds = Annotated[int, _whole(1, MOST, " (seconds)")]
 Span = Annotated[int, BeforeValidator(_span), AfterValidator(_minute)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 
 Host = Annotated[str, AfterValidator(_host)]
-Port = Annotated[Count, AfterValidator(_port)]
+Port = Annotated[int, _whole(0, 65535, " (0 takes any free port)")]
 Url = Annotated[str, _or_empty(_url)]
 Origin = Annotated[str, _or_empty(_origin)]
 DatabaseUrl = Annotated[str, AfterValidator(_database), Field(repr=False)]

@@ -1,8 +1,8 @@
 """The environment, read once into a frozen `Settings`. Nothing else in the service looks at environment variables.
 
 A value comes from the environment, else from `.env` in the working directory; what is empty counts as not set. Every
-secret can also be given as `NAME_FILE`, the path of a file that holds it (NAME itself wins when both are set in one
-place). What is malformed ends up in `SettingsError`, one sentence per setting, without the values of secrets.
+secret can also be given as `NAME_FILE`, the path of a file that holds it and is not empty (NAME itself wins when both
+are set in one place). What is malformed ends up in `SettingsError`, one sentence per setting, without the values of secrets.
 """
 
 from __future__ import annotations
@@ -228,11 +228,14 @@ class SecretFiles(PydanticBaseSettingsSource):
         path = self.variables.get(f"{field_name}_file")
         if not path or field.repr:
             return None, field_name, False
+        # The path is not a secret, and without it the sentences would not help.
         try:
-            return Path(path).read_text("utf-8").strip(), field_name, False
+            value = Path(path).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError):
-            # The path is not a secret, and without it the sentence would not help.
             raise SettingsError([f"{field_name.upper()}_FILE cannot be read: {path}"]) from None
+        if not value:  # taken for "not set", another key would be made than the one that was meant to be here
+            raise SettingsError([f"{field_name.upper()}_FILE has nothing in it: {path}"])
+        return value, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}

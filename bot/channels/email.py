@@ -84,7 +84,7 @@ def fill(message: Message, _outside: Outside) -> float:
 
 def _mail(message: Message, document: Document, mailbox: str, mail_from: str, attempt: int) -> EmailMessage:
     """One way to write the mail; another `attempt`, another encoding and other ids."""
-    sender, receiver = _address(mail_from), _address(mailbox)
+    sender, receiver = _address(mail_from, SENDER), _address(mailbox, BAD_MAILBOX)
     domain = sender.domain
     mail = EmailMessage(policy=SMTP.clone(utf8=not (sender.addr_spec + receiver.addr_spec).isascii()))
     # A title that is written as an encoded word would be decoded by the reader, line breaks included.
@@ -126,8 +126,8 @@ def _letters(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest().translate(str.maketrans("0123456789", "ghijklmnop"))[:40]
 
 
-def _address(text: str) -> Address:
-    """A mailbox, perhaps with a name before it; the domain as DNS writes it. Raises DeliveryError."""
+def _address(text: str, refused: Refusal) -> Address:
+    """A mailbox, perhaps with a name before it; the domain as DNS writes it. Raises what it is `refused` with."""
     name, address = parseaddr(text.strip())
     local, at, domain = address.rpartition("@")
     try:
@@ -135,7 +135,7 @@ def _address(text: str) -> Address:
             raise ValueError
         return Address(name, local, domain.encode("idna").decode("ascii"))
     except (ValueError, IndexError):
-        raise BAD_MAILBOX.error() from None
+        raise refused.error() from None
 
 
 def html(document: Document) -> str:
@@ -209,7 +209,8 @@ def refusal(code: int, said: bytes | str, *, recipient: bool = False) -> Deliver
 
 def send(message: Message, target: Target, outside: Outside) -> Receipt:
     mail = card(message, target.address, outside.mail_from)
-    sender, mailbox = (_address(text).addr_spec for text in (outside.mail_from, target.address))
+    sender = _address(outside.mail_from, SENDER).addr_spec
+    mailbox = _address(target.address, BAD_MAILBOX).addr_spec
     smtp: smtplib.SMTP | None = None
     handed_over = False
     try:
@@ -217,6 +218,8 @@ def send(message: Message, target: Target, outside: Outside) -> Receipt:
         options: list[str] = []
         if not (sender + mailbox).isascii():
             if not smtp.has_extn("smtputf8"):
+                if mailbox.isascii():
+                    raise SENDER.error()
                 raise DeliveryError("alphabet", ALPHABET, permanent=True, disables=True)
             options = ["SMTPUTF8", "BODY=8BITMIME"]
         raw = mail.as_bytes()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
 from bot.channels import posted
@@ -117,12 +116,7 @@ def refusal(reply: HttpReply, keyword: str, now: datetime) -> DeliveryError | No
 
 def _clock_is_off(reply: HttpReply, now: datetime) -> bool:
     """Whether Lark's own clock, in the header `Date`, is an hour away from ours."""
-    try:
-        date = parsedate_to_datetime(reply.headers.get("Date", ""))
-    except (TypeError, ValueError):
-        return False
-    theirs = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return abs((theirs - now).total_seconds()) >= SIGN_AGE_S - 60
+    return reply.date is not None and abs((reply.date - now).total_seconds()) >= SIGN_AGE_S - 60
 
 
 def send(message: Message, target: Target, outside: Outside) -> Receipt:

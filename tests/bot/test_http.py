@@ -8,9 +8,12 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.http import MAX_REPLY_BYTES, Http, HttpReply, Unreachable, public
 from tests.bot.channels.loopback import Loopback, Says, Seen, loopback
@@ -105,14 +108,30 @@ def test_retry_after_in_seconds(value: str, seconds: float | None) -> None:
         ("Mon, 23 Nov 2026 08:00:30 GMT", "Mon, 23 Nov 2026 08:00:00 GMT", 30.0),
         ("Mon, 23 Nov 2026 08:00:00 GMT", "Mon, 23 Nov 2026 08:00:30 GMT", 0.0),
         ("Wed, 25 Nov 2026 08:00:00 GMT", "Mon, 23 Nov 2026 08:00:00 GMT", 3600.0),
-        ("Mon, 23 Nov 2026 08:00:30 GMT", "", None),
+        ("Mon, 23 Nov 2026 08:00:30 GMT", "", 20.0),
+        ("Mon, 23 Nov 2026 08:00:00 GMT", "", 0.0),
+        ("Wed, 25 Nov 2026 08:00:00 GMT", "", 3600.0),
+        ("Mon, 23 Nov 2026 08:00:30 GMT", "soon", 20.0),
+        ("Mon, 99999999999999999999 Jan 2024 00:00:00 GMT", "Mon, 23 Nov 2026 08:00:00 GMT", None),
+        ("Mon, 23 Nov 2026 08:00:30 GMT", "Mon, 99999999999999999999 Jan 2024 00:00:00 GMT", 20.0),
+        ("soon", "", None),
         ("Mon, 99 Nov 2026 08:00:30 GMT", "Mon, 23 Nov 2026 08:00:00 GMT", None),
     ],
 )
-def test_retry_after_as_a_date_is_measured_from_the_date_of_the_reply(
+def test_retry_after_as_a_date_is_measured_from_the_date_of_the_reply_or_else_by_our_clock(
     after: str, date: str, seconds: float | None
 ) -> None:
-    assert HttpReply(429, {"Retry-After": after, "Date": date}).retry_after == seconds
+    received = datetime(2026, 11, 23, 8, 0, 10, tzinfo=UTC)
+    assert HttpReply(429, {"Retry-After": after, "Date": date}, received=received).retry_after == seconds
+
+
+DATE = st.from_regex(r"(Mon, )?[0-9]{1,25} (Jan|Foo) [0-9]{1,25} [0-9:]{1,25} (GMT|[+-][0-9]{1,25})", fullmatch=True)
+
+
+@given(after=st.text() | DATE, date=st.text() | DATE)
+def test_whatever_stands_in_the_headers_is_a_number_of_seconds_or_none(after: str, date: str) -> None:
+    found = HttpReply(503, {"Retry-After": after, "Date": date}).retry_after
+    assert found is None or 0 <= found <= 3600
 
 
 def test_connections_are_used_again(server: Loopback, http: Http) -> None:

@@ -138,8 +138,27 @@ def test_nothing_of_a_secret_is_written(kind: str, data: st.DataObject) -> None:
         assert not [piece for piece in pieces if piece in out and piece not in plain]
 
 
+@pytest.mark.parametrize(
+    ("secret", "said", "written_down"),
+    [
+        ("xy", "the proxy", "the proxy"),
+        ("xy", "xy is the secret", "xy is the secret"),
+        ("mail", "e-mail", "e-[hidden]"),
+        ("mail", "mailbox, email", "mailbox, email"),
+        ("mail", "mail: no, “mail”, 是mail的", "[hidden]: no, “[hidden]”, 是[hidden]的"),
+        ("s3cr3t7", "the xs3cr3t7", "the xs3cr3t7"),
+        ("s3cr3t78", "the xs3cr3t78x", "the x[hidden]x"),
+        ("(a+)", "not (a+) but (a+)b", "not [hidden] but [hidden]b"),
+    ],
+)
+def test_a_short_secret_is_hidden_where_it_stands_by_itself(secret: str, said: str, written_down: str) -> None:
+    """Inside other words it is there by chance: to hide it would only make the sentence unreadable, and tell of it."""
+    assert logs.redact(said, (secret,)) == written_down
+    assert one_line(lambda logger: logger.info("%s", said), secret)["event"] == written_down
+
+
 @given(
-    secret=st.text(min_size=4, max_size=60).filter(lambda s: s.strip() == s and s.isprintable()),
+    secret=st.text(min_size=8, max_size=60).filter(lambda s: s.strip() == s and s.isprintable()),
     around=st.text(max_size=20),
 )
 def test_the_values_of_our_own_settings_are_hidden_whatever_they_look_like(secret: str, around: str) -> None:

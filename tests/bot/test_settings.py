@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,11 @@ def test_without_any_setting_there_are_working_defaults() -> None:
         ("DATABASE_URL", "sqlite:////var/lib/callboard.db", "sqlite:////var/lib/callboard.db"),
         ("SMTP_URL", "smtp://u:p@mail.example.com:587?starttls=1", "smtp://u:p@mail.example.com:587?starttls=1"),
         ("SMTP_URL", "smtps://mail.example.com", "smtps://mail.example.com"),
+        ("MAIL_FROM", "alerts@example.com", "alerts@example.com"),
+        ("MAIL_FROM", "值班 <alerts@example.com>", "值班 <alerts@example.com>"),
+        ("MAIL_FROM", '"Ops, Team" <ops@corp.local>', '"Ops, Team" <ops@corp.local>'),
+        ("MAIL_FROM", "callboard@localhost", "callboard@localhost"),
+        ("MAIL_FROM", "值班@例子.测试", "值班@例子.测试"),
     ],
 )
 def test_a_good_value_is_read(name: str, value: str, read: object, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +116,22 @@ def test_a_good_value_is_read(name: str, value: str, read: object, monkeypatch: 
         ("SMTP_URL", "mail.example.com"),
         ("SMTP_URL", "smtp://"),
         ("SMTP_URL", "smtp://mail.example.com?starttls=perhaps"),
+        ("WEBHOOK_HOSTS", "host:0"),
+        ("WEBHOOK_HOSTS", "host:99999"),
+        ("WEBHOOK_HOSTS", "-foo"),
+        ("WEBHOOK_HOSTS", "fine.example.com,a..b"),
+        ("WEBHOOK_HOSTS", "[::"),
         ("MAIL_FROM", "nobody"),
+        ("MAIL_FROM", "Ops <ops@>"),
+        ("MAIL_FROM", "x@"),
+        ("MAIL_FROM", "<>@"),
+        ("MAIL_FROM", "@"),
+        ("MAIL_FROM", "a b@c d <>"),
+        ("MAIL_FROM", "Callboard alerts@example.com"),
+        ("MAIL_FROM", "Ops, Team <ops@example.com>"),
+        ("MAIL_FROM", "ops@example.com, dba@example.com"),
+        ("MAIL_FROM", "ops@exa\tmple.com"),
+        ("MAIL_FROM", "ops@a..b"),
         ("REPEAT_INTERVAL", "4h"),
         ("DAS_INSTANCES", "rm-1;rm-2"),
         ("DAS_LEVEL", "loud"),
@@ -129,6 +150,30 @@ def test_a_malformed_value_is_named_in_one_sentence(name: str, value: str, monke
     assert len(found) == 1
     assert found[0].startswith(f"{name} must ")
     assert "\n" not in found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "range_"),
+    [
+        ("PORT", "-1", "from 0 to 65535"),
+        ("PORT", "65536", "from 0 to 65535"),
+        ("PORT", "eighty", "from 0 to 65535"),
+        ("DINGTALK_MONTH", "-5", "from 0 to 999999999"),
+        ("LARK_MONTH", "99999999999999", "from 0 to 999999999"),
+        ("REPEAT_INTERVAL", "99999999999999", "from 1 to 999999999"),
+        ("REPEAT_INTERVAL", "0", "from 1 to 999999999"),
+    ],
+)
+def test_of_a_number_the_sentence_says_what_it_may_be(
+    name: str, value: str, range_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [found] = problems(monkeypatch, **{name: value})
+    assert found.startswith(f"{name} must be a whole number {range_}")
+
+
+def test_the_longest_interval_is_still_a_time_that_has_been(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, REPEAT_INTERVAL="999999999")
+    assert datetime.now(UTC) - timedelta(seconds=load().repeat_interval) > datetime.min.replace(tzinfo=UTC)
 
 
 def test_every_problem_has_its_own_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,6 +253,17 @@ def test_the_value_itself_wins_over_its_file_and_the_environment_over_dotenv(
 
 def test_a_secret_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(monkeypatch, SECRET_KEY_FILE="nowhere/key") == ("SECRET_KEY_FILE cannot be read: nowhere/key",)
+
+
+@pytest.mark.parametrize("content", ["", " \n"])
+@pytest.mark.parametrize("name", ["SECRET_KEY", "LARK_ENCRYPT_KEY"])
+def test_a_secret_file_with_nothing_in_it_is_named(
+    name: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken for a key that is not set, a new one would be made, which opens nothing of what the old one has closed."""
+    (tmp_path / "secret").write_text(content, "utf-8")
+    found = problems(monkeypatch, **{f"{name}_FILE": str(tmp_path / "secret")})
+    assert found == (f"{name}_FILE has nothing in it: {tmp_path / 'secret'}",)
 
 
 def test_a_file_is_only_read_for_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

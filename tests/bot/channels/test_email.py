@@ -143,6 +143,25 @@ def test_what_is_not_a_mailbox_is_refused(mailbox: str, post: Post, mail_outside
     assert post.mails == []
 
 
+@pytest.mark.parametrize("sender", ["", "Ops <ops@>", "x@", "<>@", "@", "Ops, Team <a@example.com>", "a@b\r\nBcc: c@d"])
+def test_a_sender_that_is_no_mailbox_is_never_the_fault_of_who_should_get_the_mail(
+    sender: str, post: Post, mail_outside: Outside
+) -> None:
+    with pytest.raises(DeliveryError) as caught:
+        email.send(message(), Target("zhang@example.com"), replace(mail_outside, mail_from=sender))
+    assert (caught.value.reason, caught.value.disables) == ("sender", False)
+    assert post.mails == []
+
+
+def test_a_chinese_sender_that_the_server_cannot_write_is_the_senders_fault(
+    mail_outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smtplib.SMTP.has_extn", lambda *_args: False)
+    with pytest.raises(DeliveryError) as caught:
+        email.send(message(), Target("zhang@example.com"), replace(mail_outside, mail_from="值班@example.com"))
+    assert (caught.value.reason, caught.value.disables) == ("sender", False)
+
+
 def test_a_chinese_domain_is_written_for_dns(post: Post, mail_outside: Outside) -> None:
     email.send(message(), Target("zhang@例子.cn"), mail_outside)
     assert post.mails[0].rcpt_tos == ["zhang@xn--fsqu00a.cn"]

@@ -92,12 +92,14 @@ def _answers(ctx: Context, message: Said) -> Answers:
     mentions = tuple(person for person, _name in message.mentions)
     asked = people.open_question(ctx.tx, ctx.place.id, ctx.person.id, "name", ctx.now)
     guide = people.open_question(ctx.tx, ctx.place.id, ctx.person.id, dialogs.SLOT, ctx.now)
+    if guide and not message.addressed and not _counts_for(guide, message.text, ctx.language):
+        guide = None
     try:
         if guide and (answer := _guided(ctx, guide, message.text)) is not None:
             return answer
         request = parse(message.text, FORMS, mentions=mentions, language=ctx.language)
     except UnknownCommand as unknown:
-        if asked and message.text.strip():
+        if asked and message.addressed and message.text.strip():
             return dispatch.named(ctx, asked, message.text)
         if not message.addressed:
             return []
@@ -111,6 +113,18 @@ def _answers(ctx: Context, message: Said) -> Answers:
     if message.spoken and (request.form not in ("yes", "no", "more", "code") or not neutral):
         ctx.language = request.language
     return dispatch.carry_out(ctx, request)
+
+
+def _counts_for(guide: Mapping[str, Any], text: str, language: Language) -> bool:
+    """Whether something said without a mention answers a form: what ends it, and digits where a code is asked for.
+
+    All else may be meant for other people, whatever it looks like.
+    """
+    try:
+        request = parse(text, FORMS, language=language)
+    except OnCallError:
+        return False
+    return request.form == "no" or (bool(request.codes) and request.form == "code" == guide["command"])
 
 
 def _guided(ctx: Context, guide: Mapping[str, Any], text: str) -> Answers | None:
@@ -162,6 +176,4 @@ def _expected(ctx: Context, request: Request) -> bool:
         return bool(request.codes)
     if request.form in ("yes", "no"):
         return people.open_question(ctx.tx, ctx.place.id, ctx.person.id, "confirm", ctx.now) is not None
-    if request.form == "more":
-        return people.open_question(ctx.tx, ctx.place.id, ctx.person.id, "more", ctx.now) is not None
     return False

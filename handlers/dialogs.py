@@ -82,7 +82,12 @@ def _question(ctx: Context, dialog: Dialog, values: Mapping[str, str], at: int) 
         "at": at,
     }
     ctx.ask(SLOT, body, lasting=LIFE)
-    return localize(Document(field.question, tuple(_hints(field))), ctx.language)
+    return localize(Document(field.question, (*_hints(field), *to_me(ctx))), ctx.language)
+
+
+def to_me(ctx: Context) -> tuple[Block, ...]:
+    """How a question of any words is answered in a group, where what people say to each other is no answer."""
+    return () if ctx.place.direct else (Paragraph(_("Mention me in your answer.")),)
 
 
 def _hints(field: Field) -> list[Block]:

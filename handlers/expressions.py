@@ -22,6 +22,7 @@ from jsonpath.exceptions import JSONPathError
 from jsonpath.segments import JSONPathRecursiveDescentSegment
 from jsonpath.selectors import IndexSelector, NameSelector, SliceSelector, WildcardSelector
 
+from handlers import template_errors
 from handlers.errors import CommandError, PayloadError
 from handlers.sources.reader import Node, clean
 from handlers.texts import Say, _
@@ -100,7 +101,8 @@ class Expression:
             return Found(text=clean(self.template.render(scope.named())).strip()[:VALUE_MAX_CHARS])
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
             raise PayloadError(
-                scope.element.path, _("the template {text} fails here: {why}", text=self.source, why=str(error)[:200])
+                scope.element.path,
+                _("the template {text} fails here: {why}", text=self.source, why=template_errors.told(error)),
             ) from None
 
     def looks_at(self, scope: Scope) -> str:
@@ -191,11 +193,11 @@ def _template(name: str, text: str) -> tuple[Any, tuple[Path, ...]]:
         tree = _TEMPLATES.parse(text)
         for node in tree.find_all(nodes.Node):
             if not isinstance(node, _ALLOWED) or (isinstance(node, nodes.Filter) and node.name not in FILTERS):
-                what = node.name if isinstance(node, nodes.Filter) else type(node).__name__.lower()
+                what = node.name if isinstance(node, nodes.Filter) else template_errors.typed(node)
                 raise wrong(name, text, _("“{what}” is not possible in a template here", what=what))
         return _TEMPLATES.from_string(text), tuple(_names(tree))
     except (TemplateError, RecursionError) as error:
-        raise wrong(name, text, str(error)[:200]) from None
+        raise wrong(name, text, template_errors.told(error)) from None
 
 
 def _names(node: nodes.Node) -> Iterator[Path]:

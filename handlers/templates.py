@@ -19,6 +19,7 @@ from typing import Any, Literal
 from jinja2 import ChainableUndefined, Template, TemplateError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from handlers import template_errors
 from handlers.cards import NOBODY, History, care, severity_name, times, what_to_say
 from handlers.document import Block, Document, Facts, Paragraph
 from handlers.errors import CommandError
@@ -41,6 +42,7 @@ MOST_VALUES = 100
 VALUE_CHARS = 2000
 TITLE_CHARS = 200
 TEXT_CHARS = 4000
+ENGINE_CHARS = 200
 
 _NODES = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem, nodes.Slice,
@@ -54,7 +56,11 @@ _TESTS = frozenset({"defined", "undefined", "none", "in"})
 
 
 class TemplateFailed(Exception):
-    """This template cannot be filled in. The message is the engine's, in English."""
+    """This template cannot be filled in; `say` is why, and the message, for the log, is the engine's where it has one."""
+
+    def __init__(self, say: Say, engine: BaseException | None = None) -> None:
+        self.say = say
+        super().__init__(" ".join(str(engine or "").split())[:ENGINE_CHARS] or render(say, "en"))
 
 
 class _TooLong(TemplateError):
@@ -118,7 +124,7 @@ class _Rounds:
         for value in values if isinstance(values, Iterable) else ():
             self.left -= 1
             if self.left < 0:
-                raise _TooLong(f"its loops go round more than {LOOPS} times")
+                raise _TooLong
             yield value
 
 
@@ -135,19 +141,21 @@ _JINJA = _environment()
 def _checked(node: nodes.Node) -> None:
     """Raises TemplateFailed for the first part that is not allowed."""
     if not isinstance(node, _NODES):
-        raise TemplateFailed(f"{type(node).__name__.lower()} is not possible here")
+        raise TemplateFailed(_("“{what}” is not possible here", what=template_errors.typed(node)))
     if isinstance(node, nodes.Name) and (node.name == "self" or node.name.startswith("callboard")):
-        raise TemplateFailed(f"no variable is called {node.name}")
+        raise TemplateFailed(_("there is no variable “{name}”", name=node.name))
     if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
-        raise TemplateFailed(f"nothing is called .{node.attr}")
+        raise TemplateFailed(_("there is no field “{name}”", name=node.attr))
     if isinstance(node, nodes.Filter) and node.name not in _FILTERS:
-        raise TemplateFailed(f"no filter is called {node.name}; there are {', '.join(_FILTERS)}")
+        raise TemplateFailed(_("there is no filter “{name}”; there are {all}", name=node.name, all=", ".join(_FILTERS)))
     if isinstance(node, nodes.Test) and node.name not in _TESTS:
-        raise TemplateFailed(f"no test is called {node.name}; there are {', '.join(sorted(_TESTS))}")
+        raise TemplateFailed(
+            _("there is no test “{name}”; there are {all}", name=node.name, all=", ".join(sorted(_TESTS)))
+        )
     if isinstance(node, nodes.For) and node.recursive:
-        raise TemplateFailed("a loop cannot be recursive")
+        raise TemplateFailed(_("a loop cannot be recursive"))
     if isinstance(node, nodes.Call) and not _is_of_values(node):
-        raise TemplateFailed("nothing can be called but .items(), .keys() and .values()")
+        raise TemplateFailed(_("nothing can be called but {all}", all=".items(), .keys(), .values()"))
 
 
 def _is_of_values(node: nodes.Call) -> bool:
@@ -159,12 +167,12 @@ def _is_of_values(node: nodes.Call) -> bool:
 def _compiled(body: str) -> Template:
     """Raises TemplateFailed."""
     if len(body.encode("utf-8", "replace")) > MOST_BYTES:
-        raise TemplateFailed(f"it is longer than {MOST_BYTES} bytes")
+        raise TemplateFailed(_("it is longer than {n} bytes", n=MOST_BYTES))
     try:
         tree = _JINJA.parse(body)
         parts = list(_all(tree))
         if len(parts) > MOST_NODES:
-            raise TemplateFailed(f"it has more than {MOST_NODES} parts")
+            raise TemplateFailed(_("it has more than {n} parts", n=MOST_NODES))
         for part in parts:
             _checked(part)
         for loop in tree.find_all(nodes.For):
@@ -174,19 +182,13 @@ def _compiled(body: str) -> Template:
     except TemplateFailed:
         raise
     except (TemplateError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise TemplateFailed(_why(error)) from None
+        raise TemplateFailed(template_errors.told(error), error) from None
 
 
 def _all(node: nodes.Node) -> Iterator[nodes.Node]:
     yield node
     for child in node.iter_child_nodes():
         yield from _all(child)
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, RecursionError | MemoryError):
-        return "it is nested too deeply"
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def fill(body: str, values: Mapping[str, object], most_chars: int) -> str:
@@ -200,8 +202,10 @@ def fill(body: str, values: Mapping[str, object], most_chars: int) -> str:
             chars += len(piece)
             if chars > most_chars:
                 break
+    except _TooLong:
+        raise TemplateFailed(_("its loops go round more than {n} times", n=LOOPS)) from None
     except Exception as error:  # whatever its expressions run into: 1 < "a", a sequence that is none
-        raise TemplateFailed(_why(error)) from None
+        raise TemplateFailed(template_errors.told(error), error) from None
     text = "".join(pieces).strip()
     return text if len(text) <= most_chars else text[: most_chars - 1] + "…"
 
@@ -267,7 +271,7 @@ def check(part: Part, body: str, about: Occasion) -> None:
     try:
         applied(Document(""), part, body, about)
     except TemplateFailed as error:
-        raise CommandError(_("This template does not work: {why}", why=str(error))) from None
+        raise CommandError(_("This template does not work: {why}", why=error.say)) from None
 
 
 SAMPLE = Alert(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, distinct, func, select
+from sqlalchemy import case, distinct, func, or_, select
 
 from storage.database import Tx
+from storage.line import MERGED
 from storage.schema import delivery, lane, method
 
 OWED = delivery.c.state.in_(("ready", "merged"))
@@ -79,9 +80,19 @@ def page(tx: Tx, limit: int, offset: int) -> list[Waiting]:
     return found
 
 
-def windows(tx: Tx) -> list[tuple[str, list[int]]]:
-    """Every lane with the times (epoch milliseconds) of its last sends, oldest first."""
-    return [(row.key, list(row.sent)) for row in tx.conn.execute(select(lane.c.key, lane.c.sent).order_by(lane.c.key))]
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One lane: the times (epoch milliseconds) of its last sends, oldest first, and until when it is paused."""
+
+    lane: str
+    sent: list[int]
+    open_at: datetime | None
+
+
+def windows(tx: Tx) -> list[Window]:
+    """Every lane as to what it was sent and whether it may be sent more."""
+    rows = tx.conn.execute(select(lane.c.key, lane.c.sent, lane.c.open_at).order_by(lane.c.key))
+    return [Window(key, list(sent), open_at) for key, sent, open_at in rows]
 
 
 def masked(tx: Tx, channel: str, address_key: str) -> str:
@@ -92,16 +103,20 @@ def masked(tx: Tx, channel: str, address_key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One lane as it is now: when its gate opens, the times of its last sends, and how many messages wait in it."""
+    """One lane as it is now: when its gate opens, the times of its last sends, and how many messages go before."""
 
     open_at: datetime | None = None
     sent: tuple[int, ...] = ()
     count: int = 0
 
 
-def lines(tx: Tx, keys: Sequence[str]) -> dict[str, Line]:
-    """The lanes of these keys; every key has one."""
-    waiting = select(delivery.c.lane, MESSAGES).where(OWED, delivery.c.lane.in_(keys)).group_by(delivery.c.lane)
+def lines(tx: Tx, keys: Sequence[str], priority: int) -> dict[str, Line]:
+    """The lanes of these keys, as a new message of this priority finds them; every key has one.
+
+    What is as urgent or more so goes before it, and so does what a digest names that is on its way.
+    """
+    ahead = or_(delivery.c.priority <= priority, delivery.c.state == MERGED)
+    waiting = select(delivery.c.lane, MESSAGES).where(OWED, ahead, delivery.c.lane.in_(keys)).group_by(delivery.c.lane)
     counts = {key: int(count) for key, count in tx.conn.execute(waiting)}
     known = select(lane.c.key, lane.c.open_at, lane.c.sent).where(lane.c.key.in_(keys))
     found = {key: Line(open_at, tuple(sent), counts.get(key, 0)) for key, open_at, sent in tx.conn.execute(known)}

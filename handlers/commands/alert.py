@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 from handlers import alert_cards, cards, examples, names, outbox, people_names, silences
 from handlers import alerts as rules
 from handlers.addresses import channel_name
-from handlers.commands.contract import PAGE, Answers, Command, paged, said
+from handlers.commands import several
+from handlers.commands.contract import PAGE, Answers, Command, paged, said, whole
 from handlers.commands.request import Form, Request
 from handlers.context import Answer, Context
 from handlers.document import Document, Items, Table
@@ -19,8 +17,6 @@ from handlers.times import local
 from storage import alerts, batches, contacts, groups
 from storage.alerts import AlertRow
 from storage.contacts import ContactRow, MethodRow
-
-Run = Callable[[Context, Request], Answers]
 
 ALL = frozenset({"all", "全部", "所有"})
 OPEN = frozenset({"open", "未恢复", "打开"})
@@ -56,7 +52,7 @@ def list_(ctx: Context, request: Request) -> Answers:
         ctx.tx, group_id=group.id if group else None, only_open=only_open, limit=PAGE, offset=ctx.offset
     )
     if not count:
-        return said(_("No alert is open.") if only_open else _("There are no alerts."))
+        return whole(ctx, _("No alert is open.") if only_open else _("There are no alerts."))
     rows = tuple(
         (
             f"#{row.id}",
@@ -74,22 +70,13 @@ def list_(ctx: Context, request: Request) -> Answers:
 
 
 def show(ctx: Context, request: Request) -> Answers:
+    if len(request.numbers) > 1:
+        raise CommandError(_("One alert at a time. Example: {example}", example=examples.ALERT))
     return [alert_cards.answer(ctx, _find(ctx, request, examples.ALERT))]
 
 
-def _each(one: Run) -> Run:
-    """The same for every number that was given; when one of them cannot be, nothing is done."""
-
-    def run(ctx: Context, request: Request) -> Answers:
-        numbers = tuple(dict.fromkeys(request.numbers))
-        if len(numbers) > PAGE:
-            raise CommandError(_("At most {most} alerts at once.", most=PAGE))
-        if len(numbers) <= 1:
-            return one(ctx, request)
-        told = [one(ctx, replace(request, numbers=(number,)))[0].document.title for number in numbers]
-        return said(n_("{n} alert", "{n} alerts", len(numbers)), Items(tuple(told)))
-
-    return run
+def each(one: several.Run) -> several.Run:
+    return several.each_number(one, lambda count: n_("{n} alert", "{n} alerts", count))
 
 
 def ack(ctx: Context, request: Request) -> Answers:
@@ -167,9 +154,8 @@ def note(ctx: Context, request: Request) -> Answers:
 
 
 def test(ctx: Context, request: Request) -> Answers:
-    if not request.names:
-        raise CommandError(_("Say which contact or group to test. Example: {example}", example=examples.TEST))
-    name = request.names[0]
+    which = _("Say which contact or group to test. Example: {example}", example=examples.TEST)
+    name = several.one_name(request, "target", examples.TEST, which)
     group = groups.by_key(ctx.tx, names.key(name))
     contact = contacts.by_key(ctx.tx, names.key(name))
     if group is not None:
@@ -260,15 +246,15 @@ COMMANDS = (
         _("one alert and who was told"),
         ("alert <id>", "告警 <编号>"),
     ),
-    Command(Form("ack", zh=("认领",)), _each(ack), "alerts", _("I take care of it"), ("ack <id>", "认领 <编号>")),
+    Command(Form("ack", zh=("认领",)), each(ack), "alerts", _("I take care of it"), ("ack <id>", "认领 <编号>")),
     Command(
         Form("unack", zh=("取消认领",)),
-        _each(unack),
+        each(unack),
         "alerts",
         _("somebody else has to"),
         ("unack <id>", "取消认领 <编号>"),
     ),
-    Command(Form("resolve", zh=("解决",)), _each(resolve), "alerts", _("it is over"), ("resolve <id>", "解决 <编号>")),
+    Command(Form("resolve", zh=("解决",)), each(resolve), "alerts", _("it is over"), ("resolve <id>", "解决 <编号>")),
     Command(
         Form("note", zh=("备注",), text=True, lead=1),
         note,

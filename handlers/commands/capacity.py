@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial, reduce
 
 from handlers import meters, outbox, places
 from handlers.addresses import PHONE, channel_name
 from handlers.budgets import Throttle, next_slot, past
-from handlers.commands.contract import PAGE, Answers, Command, paged, said
+from handlers.commands.contract import PAGE, Answers, Command, paged, whole
 from handlers.commands.request import Form, Request
 from handlers.context import Context
 from handlers.document import Table
@@ -17,7 +18,7 @@ from handlers.texts import Say, _, from_json, n_
 from handlers.times import lasting, local
 from storage import backlog, people
 from storage import meters as months
-from storage.backlog import Waiting
+from storage.backlog import Waiting, Window
 from storage.database import Tx
 from storage.schema import from_ms, to_ms
 
@@ -68,14 +69,14 @@ def _destination(tx: Tx, lane: str, masked: str = "") -> Say:
         return _("one-to-one chat with {person}", person=(person.name if person else "") or rest)
     if way == "chat":
         return places.shown(tx, rest)
-    address = masked or backlog.masked(tx, PHONE if way == outbox.VOICE else way, rest)
+    address = masked or backlog.masked(tx, PHONE if way == outbox.VOICE else way, rest.removesuffix(":code"))
     return _("{channel} {address}", channel=channel_name(way), address=address) if address else channel_name(way)
 
 
 def queue(ctx: Context, request: Request) -> Answers:
     lanes, messages = backlog.sizes(ctx.tx)
     if not lanes:
-        return said(_("Nothing is waiting to be sent."))
+        return whole(ctx, _("Nothing is waiting to be sent."))
     zone = ctx.rules.zone
     rows = tuple(
         (
@@ -104,14 +105,13 @@ def _month(ctx: Context, platform: str, limit: int) -> tuple[Say, ...]:
     )
 
 
-def _window(ctx: Context, lane: str, sent_ms: Sequence[int], budgets: Sequence[Throttle]) -> tuple[Say, ...]:
+def _window(ctx: Context, one: Window, budgets: Sequence[Throttle]) -> tuple[Say, ...]:
     now_ms = to_ms(ctx.now)
-    slot = next_slot(sent_ms, budgets, now_ms)
-    return (
-        _destination(ctx.tx, lane),
-        use(sent_ms, budgets, ctx.now),
-        local(from_ms(slot), ctx.rules.zone) if slot > now_ms else _("now"),
-    )
+    slot = next_slot(one.sent, budgets, now_ms)
+    free: Say = local(from_ms(slot), ctx.rules.zone) if slot > now_ms else _("now")
+    if one.open_at is not None and one.open_at > max(from_ms(slot), ctx.now):
+        free = _("paused until {time}", time=local(one.open_at, ctx.rules.zone))
+    return (_destination(ctx.tx, one.lane), use(one.sent, budgets, ctx.now) if budgets else "–", free)
 
 
 def _idle(ctx: Context, way: str, budgets: Sequence[Throttle]) -> tuple[Say, ...]:
@@ -129,18 +129,19 @@ def quota(ctx: Context, request: Request) -> Answers:
     now_ms = to_ms(ctx.now)
     limits = {way: budgets for way, budgets in ctx.rules.budgets.items() if budgets}
     in_use = [
-        (lane, sent_ms)
-        for lane, sent_ms in ((lane, past(sent_ms, now_ms)) for lane, sent_ms in backlog.windows(ctx.tx))
-        if any(within(sent_ms, one, now_ms) for one in limits.get(way_of(lane), ()))
+        one
+        for one in (replace(one, sent=past(one.sent, now_ms)) for one in backlog.windows(ctx.tx))
+        if (one.open_at is not None and one.open_at > ctx.now)
+        or any(within(one.sent, limit, now_ms) for limit in limits.get(way_of(one.lane), ()))
     ]
-    idle = limits.keys() - {way_of(lane) for lane, _sent in in_use}
+    idle = limits.keys() - {way_of(one.lane) for one in in_use}
     lines: list[Callable[[], tuple[Say, ...]]] = [
         *(partial(_month, ctx, platform, limit) for platform, limit in ctx.rules.months.items()),
-        *(partial(_window, ctx, lane, sent_ms, limits[way_of(lane)]) for lane, sent_ms in in_use),
+        *(partial(_window, ctx, one, limits.get(way_of(one.lane), ())) for one in in_use),
         *(partial(_idle, ctx, way, limits[way]) for way in limits if way in idle),
     ]
     if not lines:
-        return said(_("Nothing here has a limit."))
+        return whole(ctx, _("Nothing here has a limit."))
     rows = tuple(line() for line in lines[ctx.offset : ctx.offset + PAGE])
     header: tuple[Say, ...] = (_("What"), _("Used"), _("Free again"))
     return paged(ctx, request, len(lines), _("What may be sent, and what of it is used"), Table(header, rows))

@@ -9,9 +9,20 @@ from typing import Any
 
 from handlers import contacts as rules
 from handlers import dialogs, examples, names, reach, undo
-from handlers.commands import contact_answers, contact_form, keys
+from handlers.commands import contact_answers, contact_form, keys, several
 from handlers.commands import contact_fields as fields
-from handlers.commands.contract import PAGE, Answers, Ask, Command, as_json, as_request, confirm_first, paged, said
+from handlers.commands.contract import (
+    PAGE,
+    Answers,
+    Ask,
+    Command,
+    as_json,
+    as_request,
+    confirm_first,
+    paged,
+    said,
+    whole,
+)
 from handlers.commands.request import Form, Request
 from handlers.commands.words import names_of
 from handlers.context import Answer, Context
@@ -25,23 +36,10 @@ from storage.groups import GroupRow
 _FIELD = re.compile("(?<=.)[:：=＝]")
 """Where a field ends that a value follows."""
 
-SEPARATORS = frozenset(',，、;；\n"“”「」')
-
 
 def _one_name(request: Request, example: Say) -> str:
-    if len(request.names) > 1 and not SEPARATORS & set(request.rest):
-        return " ".join(request.names)  # an address stood in the middle of the name
-    if len(request.names) > 1:
-        raise CommandError(
-            _(
-                "One contact at a time: “{names}” are several. Example: {example}",
-                names=names.printable(", ".join(request.names)),
-                example=example,
-            )
-        )
-    if not request.names:
-        raise CommandError(_("A name is missing. Example: {example}", example=example))
-    return request.names[0]
+    missing = _("A name is missing. Example: {example}", example=example)
+    return several.one_name(request, "contact", example, missing)
 
 
 def _groups(ctx: Context, request: Request) -> tuple[list[GroupRow], list[str]]:
@@ -178,7 +176,8 @@ def list_(ctx: Context, request: Request) -> Answers:
     text = text or next(iter((*request.phones, *request.emails, *request.urls)), "")
     count, page = contacts.search(ctx.tx, names.key(text), digests, PAGE, ctx.offset)
     if not count:
-        return said(
+        return whole(
+            ctx,
             _("No contact matches “{text}”.", text=text) if text else _("There are no contacts yet."),
             Paragraph(_("Add one:")),
             Examples((examples.ADD_CONTACT,)),

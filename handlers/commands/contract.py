@@ -13,6 +13,7 @@ from handlers.commands.request import Form, Request
 from handlers.context import Answer, Context
 from handlers.document import Block, Button, Dialog, Document, Paragraph
 from handlers.texts import Say, _, n_, to_json
+from storage import people
 
 QUESTION_LIFE = timedelta(minutes=2)
 MORE_LIFE = timedelta(minutes=10)
@@ -77,15 +78,21 @@ def confirm_first(
     return said(question, *blocks, Paragraph(_("Reply yes or no within 2 minutes.")), buttons=buttons)
 
 
-def paged(ctx: Context, request: Request, count: int, title: Say, page: Block, *, size: int = PAGE) -> Answers:
-    """A page of a list, with `size` of its lines; where more follows, `more` continues it."""
+def paged(ctx: Context, request: Request, count: int, title: Say, *page: Block, size: int = PAGE) -> Answers:
+    """A page of a list, with `size` of its lines; where more follows, `more` continues it, and else no list."""
     end = min(ctx.offset + size, count)
     if end >= count:
-        return said(title, page)
+        return whole(ctx, title, *page)
     nonce = new_nonce()
     ctx.ask("more", {"request": as_json(request), "offset": end, "nonce": nonce}, lasting=MORE_LIFE)
     rest = n_("{n} more follows: say more.", "{n} more follow: say more.", count - end)
-    return said(title, page, Paragraph(rest), buttons=(Button(_("More"), examples.MORE, nonce=nonce),))
+    return said(title, *page, Paragraph(rest), buttons=(Button(_("More"), examples.MORE, nonce=nonce),))
+
+
+def whole(ctx: Context, title: Say, *blocks: Block) -> Answers:
+    """A list of which nothing follows, which may be empty: `more` continues none before it either."""
+    people.close_question(ctx.tx, ctx.place.id, ctx.person.id, "more")
+    return said(title, *blocks)
 
 
 def as_json(request: Request) -> dict[str, Any]:

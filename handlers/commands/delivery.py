@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from handlers import examples, names, outbox
 from handlers.addresses import channel_name
-from handlers.commands.contract import PAGE, Answers, Command, paged, said
+from handlers.commands import several
+from handlers.commands.contract import PAGE, Answers, Command, paged, said, whole
 from handlers.commands.request import Form, Request
 from handlers.context import Context
 from handlers.document import Table
@@ -47,7 +48,7 @@ def list_(ctx: Context, request: Request) -> Answers:
         offset=ctx.offset,
     )
     if not count:
-        return said(_("Nothing failed.") if only_failed else _("Nothing was delivered yet."))
+        return whole(ctx, _("Nothing failed.") if only_failed else _("Nothing was delivered yet."))
     rows = tuple(
         (
             str(row.id),
@@ -120,5 +121,11 @@ COMMANDS = (
         _("what was sent to whom, dead letters first"),
         ("deliveries [failed] [contact or group]", "投递 [失败] [联系人或组]"),
     ),
-    Command(Form("retry", zh=("重试",)), retry, "alerts", _("send a dead letter again"), ("retry <id>", "重试 <编号>")),
+    Command(
+        Form("retry", zh=("重试",)),
+        several.each_number(retry, lambda count: n_("{n} delivery", "{n} deliveries", count)),
+        "alerts",
+        _("send a dead letter again"),
+        ("retry <id>", "重试 <编号>"),
+    ),
 )

@@ -9,8 +9,8 @@ from typing import Any
 
 from handlers import contacts as rules
 from handlers import dialogs, examples, names, reach, undo
-from handlers.commands import group_form, keys
-from handlers.commands.contract import PAGE, Answers, Ask, Command, confirm_first, paged, said
+from handlers.commands import group_form, keys, several
+from handlers.commands.contract import PAGE, Answers, Ask, Command, confirm_first, paged, said, whole
 from handlers.commands.request import Form, Request
 from handlers.commands.words import NONE, names_of
 from handlers.context import Context
@@ -28,9 +28,8 @@ _NAME_END = re.compile(r"[\s,，:：=]+|$")
 
 
 def _name(request: Request, example: Say) -> str:
-    if not request.names:
-        raise CommandError(_("The name of a group is missing. Example: {example}", example=example))
-    return request.names[0]
+    missing = _("The name of a group is missing. Example: {example}", example=example)
+    return several.one_name(request, "group", example, missing)
 
 
 def _split(ctx: Context, request: Request, example: Say) -> tuple[GroupRow, list[str]]:
@@ -87,14 +86,6 @@ def create(ctx: Context, request: Request) -> Answers:
         return dialogs.begin(ctx, CREATE, "", examples.CREATE_GROUP_FULL)
     example = examples.CREATE_GROUP_FULL
     keys.need_values(request, lambda _key: example)
-    if len(request.names) > 1:
-        raise CommandError(
-            _(
-                "One group at a time: “{names}” are several. Example: {example}",
-                names=names.printable(", ".join(request.names)),
-                example=example,
-            )
-        )
     name = names.checked(_name(request, example))
     group_form.check_free(ctx, name)
     known, unknown = _sorted_out(ctx, names_of(request.keys.get("members", "")))
@@ -124,24 +115,23 @@ def show(ctx: Context, request: Request) -> Answers:
     group = rules.find_group(ctx, _name(request, examples.SHOW_GROUP))
     members = groups.members(ctx.tx, group.id)
     states = contacts.states(ctx.tx, [member.id for member in members])
-    blocks: list[Block] = []
-    if group.note:
-        blocks.append(Paragraph(group.note))
-    if members:
-        rows = tuple((member.name, rules.reachability(states[member.id])) for member in members)
-        blocks.append(Table((_("Member"), _("Reachable by")), rows))
+    title = n_("Group “{name}”: {n} member", "Group “{name}”: {n} members", len(members), name=group.name)
+    page = members[ctx.offset : ctx.offset + PAGE]
+    rows = tuple((member.name, rules.reachability(states[member.id])) for member in page)
+    listed: tuple[Block, ...] = (Table((_("Member"), _("Reachable by")), rows),) if members else ()
+    document = paged(ctx, request, len(members), title, *listed)[0].document
+    blocks: list[Block] = [*([Paragraph(group.note)] if group.note else []), *document.blocks]
     sources = groups.sources_of(ctx.tx, group.id)
     blocks.append(Facts(((_("Alert sources"), ", ".join(sources) if sources else _("none")),)))
     reachable = any(state == "active" for of in states.values() for _c, _m, state in of)
     if members and not reachable:
         blocks.append(Paragraph(_("Nobody in this group can be reached: no address is verified.")))
-    title = n_("Group “{name}”: {n} member", "Group “{name}”: {n} members", len(members), name=group.name)
     if not ctx.admin:
-        return said(title, *blocks)
+        return said(title, *blocks, buttons=document.buttons)
     edit = Button(_("Edit"), examples.open_edit_group(group.name), once=False)
     test = (Button(_("Test"), examples.test(group.name)),) if reachable else ()
     remove = Button(_("Delete"), examples.delete_group(group.name), "danger", once=False)
-    return said(title, *blocks, buttons=(edit, *test, remove))
+    return said(title, *blocks, buttons=(*document.buttons, edit, *test, remove))
 
 
 def new_form(ctx: Context, _subject: str) -> Dialog:
@@ -198,7 +188,8 @@ def edit_from_form(ctx: Context, subject: str, values: Mapping[str, str]) -> Ans
 def list_(ctx: Context, request: Request) -> Answers:
     count, page = groups.page(ctx.tx, PAGE, ctx.offset)
     if not count:
-        return said(
+        return whole(
+            ctx,
             _("There are no groups yet."),
             Paragraph(_("Create one:")),
             Examples((examples.CREATE_GROUP,)),

@@ -6,7 +6,7 @@ from functools import partial
 
 from handlers import audit_log, examples, people_names, places, receipts, undo
 from handlers.addresses import channel_name
-from handlers.commands.contract import PAGE, Answers, Command, paged, said
+from handlers.commands.contract import PAGE, Answers, Command, paged, said, whole
 from handlers.commands.request import Form, Request
 from handlers.commands.words import LANGUAGES
 from handlers.context import Context
@@ -66,14 +66,14 @@ def admin_list(ctx: Context, request: Request) -> Answers:  # noqa: ARG001
                 _("The operator names the first one in the setting ADMINS; your id is {person}.", person=ctx.person.id)
             ),
         )
-    return said(n_("{n} admin", "{n} admins", len(rows)), Items(tuple(rows)))
+    return whole(ctx, n_("{n} admin", "{n} admins", len(rows)), Items(tuple(rows)))
 
 
 def audit_(ctx: Context, request: Request) -> Answers:
     ctx.need_admin(_("read the audit log"))
     count, page = audit.page(ctx.tx, PAGE, ctx.offset)
     if not count:
-        return said(_("Nothing was changed yet."))
+        return whole(ctx, _("Nothing was changed yet."))
     named = partial(people_names.with_id, ctx.tx)
     rows: tuple[tuple[Say, ...], ...] = tuple(
         (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from handlers import contacts as rules
-from handlers import examples, names, undo
+from handlers import dialogs, examples, names, undo
 from handlers.commands import contact_answers, keys
 from handlers.commands import contact_fields as fields
 from handlers.commands.contract import QUESTION_LIFE, Answers, Command, as_json, as_request, said
@@ -58,7 +58,7 @@ def me(ctx: Context, request: Request) -> Answers:
         name = wanted or _platform_name(ctx)
         if not name:
             ctx.ask("name", {"command": "me", "body": {"request": as_json(request)}}, lasting=QUESTION_LIFE)
-            return said(_("What is your full name?"))
+            return said(_("What is your full name?"), *dialogs.to_me(ctx))
         if contacts.by_key(ctx.tx, names.key(name)):
             raise CommandError(
                 _(

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from handlers import alert_cards, due, examples, matchers, names, people_names
 from handlers import silences as rules
-from handlers.commands.contract import PAGE, Answers, Command, paged, said
+from handlers.commands import several
+from handlers.commands.contract import PAGE, Answers, Command, paged, said, whole
 from handlers.commands.parser import duration
 from handlers.commands.request import Form, Request
 from handlers.context import Context
@@ -134,7 +135,7 @@ def _what_it_means(row: SilenceRow, conditions: tuple[Matcher, ...], hidden: lis
 def list_(ctx: Context, request: Request) -> Answers:
     count, page = silences.page(ctx.tx, PAGE, ctx.offset)
     if not count:
-        return said(_("Nothing is silenced."))
+        return whole(ctx, _("Nothing is silenced."))
     rows = tuple(
         (
             str(row.id),
@@ -186,7 +187,7 @@ COMMANDS = (
     ),
     Command(
         Form("silence end", zh=("结束静默",)),
-        end,
+        several.each_number(end, lambda count: n_("{n} silence", "{n} silences", count), whole=True),
         "alerts",
         _("end a silence now"),
         ("silence end <number>", "结束静默 <编号>"),

@@ -8,8 +8,9 @@ from typing import Any
 from handlers import contacts as rules
 from handlers import examples, mapping, names, undo
 from handlers.cards import severity_name
+from handlers.commands import several
 from handlers.commands.assignments import assignments
-from handlers.commands.contract import PAGE, Answers, Command, confirm_first, paged, said
+from handlers.commands.contract import PAGE, Answers, Command, confirm_first, paged, said, whole
 from handlers.commands.request import Form, Request
 from handlers.context import Answer, Context
 from handlers.document import Block, Document, Examples, Facts, Paragraph, Table
@@ -37,11 +38,11 @@ CLEAR_WORDS = ("clear", "remove", "delete", "off", "清除", "删除", "取消")
 
 
 def _find(ctx: Context, request: Request, example: Say) -> SourceRow:
-    if not request.names:
-        raise CommandError(_("The name of an alert source is missing. Example: {example}", example=example))
-    row = sources.by_key(ctx.tx, names.key(request.names[0]))
+    missing = _("The name of an alert source is missing. Example: {example}", example=example)
+    name = several.one_name(request, "source", example, missing)
+    row = sources.by_key(ctx.tx, names.key(name))
     if row is None:
-        raise names.unknown("source", request.names[0], sources.names(ctx.tx))
+        raise names.unknown("source", name, sources.names(ctx.tx))
     return row
 
 
@@ -294,7 +295,9 @@ def _previewed(alerts: Sequence[Alert]) -> Iterator[Block]:
 def list_(ctx: Context, request: Request) -> Answers:
     count, page = sources.page(ctx.tx, PAGE, ctx.offset)
     if not count:
-        return said(_("There are no alert sources yet."), Paragraph(_("Add one:")), Examples((examples.ADD_SOURCE,)))
+        return whole(
+            ctx, _("There are no alert sources yet."), Paragraph(_("Add one:")), Examples((examples.ADD_SOURCE,))
+        )
     rows = tuple(
         (
             row.name,

@@ -124,7 +124,8 @@ class Lexicon:
 
     def nearest(self, fold: str, start: int) -> tuple[str, ...]:
         """Names of the forms that are written most nearly like the beginning of the text, best first."""
-        found = [unit for unit, _end in units(fold, start)]
+        ends = units(fold, start)
+        found = [unit for unit, _end in ends]
         if not found:
             return ()
         scores: dict[str, float] = {}
@@ -143,6 +144,8 @@ class Lexicon:
                     score += (0 if documented else -6) + (-6 if length == 1 < len(found) else min(len(spelled), 12) / 4)
                     if score >= _NEAR:
                         scores[name] = max(scores.get(name, 0), score)
+        if chinese and not scores and (pair := self._pair(fold, ends)):
+            return (pair,)
         ranked = sorted(scores, key=lambda name: -scores[name])
         ranked = [name for name in ranked if scores[name] > scores[ranked[0]] - _CLOSE]
         noun = _noun(found[0])
@@ -159,6 +162,21 @@ class Lexicon:
         elif len(found) == 1 and not chinese:
             ranked = [*family, *ranked]
         return tuple(dict.fromkeys(ranked))[:MAX_SUGGESTIONS]
+
+    def _pair(self, fold: str, ends: list[tuple[str, int]]) -> str:
+        """The one form whose two characters differ in one from the first word, if that has two; "" for none or several.
+
+        Half of a word is wrong then, which is too much for a ratio; and a longer word or sentence only begins like it.
+        """
+        if len(ends) < 2 or ends[1][1] - ends[0][1] != 1 or _CJK.match(fold, ends[1][1]):
+            return ""
+        (first, _), (second, _) = ends[:2]
+        near = {
+            name
+            for spelled, (name, documented) in self._chinese.get(2, {}).items()
+            if documented and (spelled[0] == first) != (spelled[1] == second)
+        }
+        return near.pop() if len(near) == 1 else ""
 
     def spelled(self, names: tuple[str, ...], language: Language) -> tuple[str, ...]:
         """The forms of those names as that language documents them; names without a form are left out."""

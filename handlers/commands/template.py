@@ -138,7 +138,7 @@ def _preview(ctx: Context, source: SourceRow, about: Occasion, *first: Say) -> A
         try:
             document = templates.applied(document, part, row.body, about)
         except TemplateFailed as error:
-            remarks.append(_("The {part} cannot be filled in: {why}", part=PARTS[part], why=str(error)))
+            remarks.append(_("The {part} cannot be filled in: {why}", part=PARTS[part], why=error.say))
     if about.number is None:
         remarks.append(_("“{name}” has reported nothing yet: this alert is made up.", name=source.name))
     return [Answer(replace(document, blocks=(*map(Paragraph, remarks), *document.blocks)))]

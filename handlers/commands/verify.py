@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from handlers import contacts as rules
 from handlers import dialogs, examples, verification
 from handlers.addresses import WEBHOOKS
+from handlers.commands import several
 from handlers.commands.contract import Answers, Ask, Command, said
 from handlers.commands.request import Form, Request
 from handlers.context import Answer, Context
@@ -26,7 +27,8 @@ def verify(ctx: Context, request: Request) -> Answers:
         contact = contacts.by_id(ctx.tx, ctx.person.contact_id)
         assert contact is not None  # noqa: S101 (the reference is kept by the database)
     else:
-        contact = rules.find(ctx, request.names[0])
+        whose = _("Say whose address. Example: {example}", example=examples.VERIFY)
+        contact = rules.find(ctx, several.one_name(request, "contact", examples.VERIFY, whose))
     rules.need_own(ctx, contact, _("verify addresses of other people"))
     have = contacts.methods(ctx.tx, [contact.id])
     what = rules.given(ctx, request)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import reduce
 
-from handlers import examples, matchers, meters, names, outbox, people_names
+from handlers import alerts, examples, matchers, meters, names, outbox, people_names
 from handlers import silences as rules
 from handlers.addresses import PHONE, channel_name
 from handlers.budgets import next_slot, past
@@ -137,7 +137,7 @@ def _ways(ctx: Context, group_id: int, group: str, severity: str, silence: Silen
     if not found:
         return [Way(group, "–", "–", (_("the group has no members"),), False)]
     lanes = [lane for member in found for method in member.methods for lane in _lanes(ctx, method, severity)]
-    lines = backlog.lines(ctx.tx, lanes)
+    lines = backlog.lines(ctx.tx, lanes, alerts.priority("firing", severity))
     first: dict[str, str] = {}
     ways: list[Way] = []
     for member in found:

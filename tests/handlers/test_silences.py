@@ -435,3 +435,20 @@ def test_who_asks_for_what_it_needs(room: Room) -> None:
     assert "Say what the alert has" in room.says("who critical host!=db-1")
     assert "no severity (critical, warning, info)" in room.says("who fatal")
     assert "Zhang" in room.says("谁收到 严重")
+
+
+def test_who_counts_only_what_goes_before_such_an_alert(room: Room) -> None:
+    room.report(*(replace(DISK, fingerprint=f"json:1:{number}") for number in range(6)))
+    assert "before it" not in room.says("who critical")
+    assert "6 messages wait before it" in room.says("who warning")
+    room.report(LOAD)
+    assert "1 message waits before it" in room.says("who critical")
+    assert "7 messages wait before it" in room.says("who info")
+
+
+def test_a_digest_on_its_way_goes_before_every_alert(room: Room) -> None:
+    room.report(*(replace(DISK, fingerprint=f"json:1:{number}") for number in range(3)))
+    with room.database.write() as tx:
+        digest = seed.owe(tx, seed.lane_of(tx, room.method), kind="digest", priority=outbox.TEST)
+        tx.conn.execute(delivery.update().where(delivery.c.kind == "alert").values(state="merged", digest_id=digest))
+    assert "3 messages wait before it" in room.says("who critical")

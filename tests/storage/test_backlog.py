@@ -77,7 +77,11 @@ def test_windows_and_the_masked_address_of_a_lane(database: Database) -> None:
         key = seed.lane_of(tx, method)
         lanes.wake(tx, [key, "chat:x"], NOW)
         tx.conn.execute(update(lane).where(lane.c.key == key).values(sent=[1, 2]))
-        assert dict(backlog.windows(tx)) == {key: [1, 2], "chat:x": []}
+        tx.conn.execute(update(lane).where(lane.c.key == "chat:x").values(open_at=NOW + MINUTE))
+        assert {one.lane: (one.sent, one.open_at) for one in backlog.windows(tx)} == {
+            key: ([1, 2], None),
+            "chat:x": ([], NOW + MINUTE),
+        }
         channel, _colon, address = key.partition(":")
         assert backlog.masked(tx, channel, address) == "dingtalk …tail"
         assert backlog.masked(tx, "lark", address) == ""

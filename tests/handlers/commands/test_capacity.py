@@ -159,6 +159,32 @@ def test_the_quota_says_what_of_each_limit_is_used_and_when_it_is_free_again(dat
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "until"), [("quota", "paused until {}"), ("配额", "暂停到 {}")], ids=["English", "Chinese"]
+)
+def test_the_quota_names_what_is_paused_and_until_when(database: Database, text: str, until: str) -> None:
+    with database.write() as tx:
+        busy = seed.lane_of(tx, seed.method(tx, seed.contact(tx), address="https://oapi.dingtalk.com/x?token=busy"))
+        calm = seed.lane_of(tx, seed.method(tx, seed.contact(tx), address="https://oapi.dingtalk.com/x?token=calm"))
+        arms = seed.lane_of(tx, seed.method(tx, seed.contact(tx), "arms", "https://arms.example.com/x?token=arms"))
+        over = seed.lane_of(tx, seed.method(tx, seed.contact(tx), address="https://oapi.dingtalk.com/x?token=over"))
+    spend(database, busy, 1.0)
+    for key in (calm, arms, over):
+        spend(database, key, 400.0)
+    with database.write() as tx:
+        for key, minutes in ((busy, 10), (calm, 5), (arms, 2), (over, -1)):
+            tx.conn.execute(update(lane).where(lane.c.key == key).values(open_at=NOW + minutes * MINUTE))
+    shown = {row[0].split()[-1]: row[1:] for row in say(database, text) if len(row) == 3}
+    free = {
+        name: until.format(f"2026-03-02 17:{minutes:02}:00 +08:00")
+        for name, minutes in (("…busy", 10), ("…calm", 5), ("…arms", 2))
+    }
+    assert {name: shown[name][1] for name in free} == free
+    assert shown["…busy"][0].startswith("1")
+    assert shown["…arms"][0] == "–"
+    assert "…over" not in shown
+
+
 def test_the_quota_begins_anew_with_the_month(database: Database) -> None:
     with database.write() as tx:
         meters.count(tx, "dingtalk", "2026-03")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,10 +78,36 @@ def test_the_same_in_chinese(database: Database, source: int) -> None:
     assert "db-7：CPU" not in said(database, "预览模板 Prod CPU", language="zh")
 
 
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{{ title * 9 }}", "这里不能使用“*”"),
+        ("{% set x = 1 %}", "这里不能使用“set”"),
+        ("{{ title | pprint }}", "没有过滤器“pprint”；可用的有"),
+        ("{{ title", "第 1 行：有未闭合的部分"),
+        ("{{ }}", "第 1 行：“}}”前面缺少内容"),
+        ("{% if title %}", "第 1 行：有未闭合的部分"),
+        ("{% nothing %}", "第 1 行：没有标签“nothing”"),
+        ("{{ title ) }}", "第 1 行"),
+        ("{{ title.1a }}", "第 1 行"),
+        ("{{ ? }}", "第 1 行：“?”不应出现在这里"),
+        ("{{ 1 is in in 2 }}", "第 1 行"),
+        ("{{ title < 1 }}", "其中有对这些值无法进行的操作"),
+        ("{% for a in title %}{% for b in title %}{% endfor %}{% endfor %}", "循环总次数超过 500 次"),
+    ],
+)
+def test_what_is_wrong_is_told_in_chinese(database: Database, source: int, template: str, why: str) -> None:
+    answer = said(database, f"设置模板 Prod CPU 正文 {template}", language="zh")
+    assert answer.startswith("这个模板无法使用：")
+    assert why in answer
+    words = answer.removeprefix("这个模板无法使用：").replace(template, "")
+    assert not re.search(r"unexpected|expected|not |[a-z]+ [a-z]+ [a-z]+", words.partition("；可用")[0]), answer
+
+
 def test_what_is_wrong_is_named_and_nothing_is_kept(database: Database, source: int) -> None:
     reported(database, source, "disk full")
     for text, named in (
-        ("template set Prod CPU title {{ title * 9 }}", "mul"),
+        ("template set Prod CPU title {{ title * 9 }}", "“*” is not possible here"),
         ("template set Prod CPU title {{ title", "does not work"),
         ("template set Prod CPU colour red", "Prod CPU"),
         ("template set Prod CPU title", "template set prometheus title"),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -20,18 +18,12 @@ from storage.database import Database
 from tests.handlers.commands.talk import ADMIN, MEMBER, said
 from tests.handlers.commands.test_undo import CHANGES, a_little_world
 from tests.storage import seed
+from tests.storage.fixtures import sqlite_database as database
 from tests.storage.fixtures import sqlite_template
 from tests.storage.seed import NOW
 from tests.texts import ROOMS, ROOT, translations
 
-__all__ = ["sqlite_template"]
-
-
-@pytest.fixture
-def database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-    yield opened
-    opened.close()
+__all__ = ["database", "sqlite_template"]
 
 
 def test_every_action_and_key_has_words_in_both_languages() -> None:

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from handlers import places
 from handlers.texts import render
 from storage import contacts, people
 from storage.database import Database
 from tests.handlers.commands.talk import said
 from tests.storage import seed
+from tests.storage.fixtures import sqlite_database as database
 from tests.storage.fixtures import sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["sqlite_template"]
-
-
-@pytest.fixture
-def database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-    yield opened
-    opened.close()
+__all__ = ["database", "sqlite_template"]
 
 
 def test_conversations_have_the_names_that_people_know(database: Database) -> None:

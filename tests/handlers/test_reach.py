@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from handlers import outcomes, reach
@@ -17,10 +13,11 @@ from storage.database import Database
 from storage.reach import Way
 from tests.handlers.commands.talk import ADMIN, said
 from tests.storage import seed
+from tests.storage.fixtures import sqlite_database as database
 from tests.storage.fixtures import sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["sqlite_template"]
+__all__ = ["database", "sqlite_template"]
 
 
 def ways(*channels: str, group: int = 1) -> list[Way]:
@@ -46,13 +43,6 @@ def test_what_a_group_loses(
     before: list[Way], after: list[Way], reporting: list[tuple[int, str]], lost: list[Loss]
 ) -> None:
     assert list(reach.losses(before, after, reporting)) == lost
-
-
-@pytest.fixture
-def database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

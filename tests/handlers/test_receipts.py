@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,22 +22,15 @@ from storage.database import Database, Tx
 from storage.deliveries import DeliveryRow
 from tests.storage import seed
 from tests.storage.fixtures import database, postgres_database, shared_postgres, sqlite_template
+from tests.storage.fixtures import sqlite_database as lite
 from tests.storage.seed import NOW
 
-__all__ = ["database", "postgres_database", "shared_postgres", "sqlite_template"]
+__all__ = ["database", "lite", "postgres_database", "shared_postgres", "sqlite_template"]
 
 SAMPLES = Path(__file__).parents[1] / "fixtures" / "samples"
 PHONE = "+8613800138000"
 RULES = Rules(language="en")
 LATER = NOW + timedelta(minutes=1)
-
-
-@pytest.fixture
-def lite(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    """For what does not depend on the database's SQL."""
-    opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-    yield opened
-    opened.close()
 
 
 def test_the_samples_say_that_they_arrived() -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,11 +16,10 @@ from storage import contacts
 from storage.database import Database
 from storage.schema import delivery
 from tests.handlers.test_outcomes import get
-from tests.storage import seed
-from tests.storage.fixtures import sqlite_template
+from tests.storage.fixtures import sqlite_database, sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["sqlite_template"]
+__all__ = ["sqlite_database", "sqlite_template"]
 
 LIN, WANG = "lark:t/lin", "lark:t/wang"
 GROUP, CHAT = "lark:group", "lark:chat"
@@ -32,13 +28,11 @@ numbers = itertools.count(1)
 
 
 @pytest.fixture
-def database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-    with opened.write() as tx:
+def database(sqlite_database: Database) -> Database:
+    with sqlite_database.write() as tx:
         for number in range(25):
             contacts.add(tx, f"P{number:02}", names.key(f"P{number:02}"), "", NOW)
-    yield opened
-    opened.close()
+    return sqlite_database
 
 
 def heard(database: Database, text: str, *, place: str = GROUP, addressed: bool = True, person: str = LIN) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,24 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@contextmanager
+def _copied(template: Path, folder: Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{shutil.copy(template, folder)}", seed.KEY)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
+    """For what does not depend on the database's SQL."""
+    with _copied(sqlite_template, tmp_path) as opened:
+        yield opened
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
     if request.param == "sqlite":
-        opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-        yield opened
-        opened.close()
+        with _copied(sqlite_template, tmp_path) as opened:
+            yield opened
     else:
         yield request.getfixturevalue("postgres_database")

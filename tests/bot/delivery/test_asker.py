@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
-
-import pytest
 
 from bot.channels.contract import Channel, Message, Outside, Question, Receipt, Target
 from bot.delivery.asker import REST, Asker
@@ -20,10 +15,11 @@ from storage import deliveries
 from storage.database import Database, Tx
 from tests.conftest import Clock
 from tests.storage import seed
+from tests.storage.fixtures import sqlite_database as database
 from tests.storage.fixtures import sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["sqlite_template"]
+__all__ = ["database", "sqlite_template"]
 
 RULES = Rules(language="en")
 
@@ -43,13 +39,6 @@ class Provider:
 
     def send(self, _message: Message, _target: Target, _outside: Outside) -> Receipt:
         raise AssertionError("nothing is sent here")
-
-
-@pytest.fixture
-def database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-    yield opened
-    opened.close()
 
 
 def taken(tx: Tx) -> int:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,22 +14,20 @@ from storage import contacts, groups, people
 from storage.database import Database
 from tests.handlers.commands.talk import ADMIN, MEMBER, answers, said
 from tests.storage import seed
-from tests.storage.fixtures import sqlite_template
+from tests.storage.fixtures import sqlite_database, sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["sqlite_template"]
+__all__ = ["sqlite_database", "sqlite_template"]
 
 
 @pytest.fixture
-def database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-    with opened.write() as tx:
+def database(sqlite_database: Database) -> Database:
+    with sqlite_database.write() as tx:
         ann = seed.contact(tx, "Ann")
         seed.group(tx, "dba", ann)
         people.seen(tx, MEMBER, "Wang", NOW)
         people.link(tx, MEMBER, ann)
-    yield opened
-    opened.close()
+    return sqlite_database
 
 
 @pytest.mark.parametrize(

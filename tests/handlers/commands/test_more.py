@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from handlers import names
 from storage import contacts, groups
 from storage.database import Database
 from tests.handlers.commands.talk import said
-from tests.storage import seed
-from tests.storage.fixtures import sqlite_template
+from tests.storage.fixtures import sqlite_database, sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["sqlite_template"]
+__all__ = ["sqlite_database", "sqlite_template"]
 
 OVER = "There is no list to continue"
 
 
 @pytest.fixture
-def database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-    with opened.write() as tx:
+def database(sqlite_database: Database) -> Database:
+    with sqlite_database.write() as tx:
         people = [contacts.add(tx, f"P{n:02}", names.key(f"P{n:02}"), "", NOW) for n in range(45)]
         groups.add_members(tx, groups.add(tx, "all", "all", "", NOW), people)
         groups.add_members(tx, groups.add(tx, "few", "few", "", NOW), people[:2])
-    yield opened
-    opened.close()
+    return sqlite_database
 
 
 def test_a_large_group_is_shown_page_by_page(database: Database) -> None:

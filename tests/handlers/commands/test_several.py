@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -16,24 +13,22 @@ from storage.database import Database
 from storage.schema import delivery
 from tests.handlers.commands.talk import said
 from tests.storage import seed
-from tests.storage.fixtures import sqlite_template
+from tests.storage.fixtures import sqlite_database, sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["sqlite_template"]
+__all__ = ["sqlite_database", "sqlite_template"]
 
 
 @pytest.fixture
-def database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-    with opened.write() as tx:
+def database(sqlite_database: Database) -> Database:
+    with sqlite_database.write() as tx:
         for name in ("Ann", "Bob"):
             contacts.add(tx, name, names.key(name), "", NOW)
         for name in ("ops", "dba"):
             group = groups.add(tx, name, names.key(name), "", NOW)
         for name in ("a", "b"):
             sources.add(tx, name, name, "json", f"token-{name}", group, "slack:T/U", NOW)
-    yield opened
-    opened.close()
+    return sqlite_database
 
 
 @pytest.mark.parametrize(

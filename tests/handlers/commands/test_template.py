@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,19 +12,13 @@ from storage import sources, templates
 from storage.database import Database
 from tests.handlers.commands.talk import MEMBER, said
 from tests.storage import seed
+from tests.storage.fixtures import sqlite_database as database
 from tests.storage.fixtures import sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["sqlite_template"]
+__all__ = ["database", "sqlite_template"]
 
 LOOP = "{% for k, v in labels.items() %}\n{{ k }} is {{ v }}\n{% endfor %}"
-
-
-@pytest.fixture
-def database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import func, select
@@ -20,10 +18,10 @@ from storage.database import Database
 from storage.schema import code, contact, method
 from tests.handlers.commands.talk import ADMIN, MEMBER, said
 from tests.storage import seed
-from tests.storage.fixtures import sqlite_template
+from tests.storage.fixtures import sqlite_database, sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["sqlite_template"]
+__all__ = ["sqlite_database", "sqlite_template"]
 
 TABLE = """contact import name,phone,email,groups,language
 Ann,13800138000,<mailto:ann@example.com|ann@example.com>,dba,en
@@ -33,12 +31,10 @@ Bob,13900139000,,,
 
 
 @pytest.fixture
-def database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-    with opened.write() as tx:
+def database(sqlite_database: Database) -> Database:
+    with sqlite_database.write() as tx:
         seed.group(tx, "dba")
-    yield opened
-    opened.close()
+    return sqlite_database
 
 
 def test_a_table_is_previewed_then_imported_and_the_second_time_changes_nothing(database: Database) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,23 +16,21 @@ from storage.database import Database, Tx
 from storage.schema import metadata, undo_step
 from tests.handlers.commands.talk import ADMIN, MEMBER, said
 from tests.storage import seed
-from tests.storage.fixtures import sqlite_template
+from tests.storage.fixtures import sqlite_database, sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["sqlite_template"]
+__all__ = ["sqlite_database", "sqlite_template"]
 
 OTHER_ADMIN = "dingtalk:corp/lin"
 WATCHED = ("contact", "method", "contact_group", "member", "source", "template", "imported")
 
 
 @pytest.fixture
-def database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-    with opened.write() as tx:
+def database(sqlite_database: Database) -> Database:
+    with sqlite_database.write() as tx:
         people.seen(tx, OTHER_ADMIN, "Lin", NOW)
         people.set_admin(tx, OTHER_ADMIN, True, NOW)
-    yield opened
-    opened.close()
+    return sqlite_database
 
 
 def rows(database: Database) -> dict[str, Any]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -21,11 +18,11 @@ from storage.database import Database
 from storage.schema import delivery, method
 from tests.handlers.commands.talk import ADMIN
 from tests.handlers.test_outcomes import get
-from tests.storage import seed
+from tests.storage.fixtures import sqlite_database as database
 from tests.storage.fixtures import sqlite_template
 from tests.storage.seed import NOW
 
-__all__ = ["sqlite_template"]
+__all__ = ["database", "sqlite_template"]
 
 CODE, WRONG = "271828", "314159"
 ROBOT = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=11111111-2222-3333-4444-555555555555"
@@ -33,13 +30,6 @@ LIN, CHEN = "wecom:ww01/lin", "wecom:ww01/chen"
 RULES = Rules(language="en", admins=frozenset({ADMIN, LIN}), new_code=lambda: CODE)
 HINT = "A code counts from whoever asked for it"
 numbers = itertools.count(1)
-
-
-@pytest.fixture
-def database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path)}", seed.KEY)
-    yield opened
-    opened.close()
 
 
 def heard(database: Database, person: str, place: str, text: str, *, addressed: bool = True) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 from handlers import contacts as rules
@@ -193,6 +194,23 @@ def list_(ctx: Context, request: Request) -> Answers:
     )
 
 
+def _check_one_field(contact: ContactRow, request: Request) -> None:
+    """Raises CommandError for several fields at once: only one of them would be changed."""
+    shaped = {"phone": request.phones, "email": request.emails, "webhook": request.urls}
+    named = [field for field in fields.FIELDS if field in request.keys or shaped.get(field)]
+    if named != ["webhook", "secret"] and len(named) > 1:
+        words = reduce(
+            lambda first, other: _("{first}, {next}", first=first, next=other), (keys.WORDS[field] for field in named)
+        )
+        raise CommandError(
+            _(
+                "One field at a time: {fields} are several. Example: {example}",
+                fields=words,
+                example=examples.edit_contact(contact.name, named[0]),
+            )
+        )
+
+
 def _field(request: Request) -> tuple[str, list[str]]:
     """Which field is to be changed, and the values given for it. Raises CommandError."""
     for field in fields.FIELDS:
@@ -243,6 +261,7 @@ def edit(ctx: Context, request: Request) -> Answers:
     if not (request.mentions or request.keys or request.phones or request.emails or request.urls):
         return dialogs.begin(ctx, EDIT, contact.name, examples.edit_contact(contact.name))
     keys.need_values(request, lambda key: examples.edit_contact(contact.name, key))
+    _check_one_field(contact, request)
     undo.touch(ctx, "contact", contact.id)
     before = reach.of_contact(ctx.tx, contact.id)
     return _warned(ctx, before, _edited(ctx, contact, request))
@@ -260,7 +279,7 @@ def _warned(ctx: Context, before: reach.Before, answers: Answers) -> Answers:
 
 def _edited(ctx: Context, contact: ContactRow, request: Request) -> Answers:
     if request.mentions:
-        return fields.link(ctx, contact, request.mentions[0])
+        return fields.link(ctx, contact, several.one_person(request, examples.EDIT_CONTACT))
     field, values = _field(request)
     if field == "name":
         return fields.rename(ctx, contact, values[0])

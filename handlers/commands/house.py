@@ -6,6 +6,7 @@ from functools import partial
 
 from handlers import audit_log, examples, people_names, places, receipts, undo
 from handlers.addresses import channel_name
+from handlers.commands import several
 from handlers.commands.contract import PAGE, Answers, Command, paged, said, whole
 from handlers.commands.request import Form, Request
 from handlers.commands.words import LANGUAGES
@@ -25,7 +26,7 @@ def _mentioned(request: Request, example: Say) -> str:
                 example=example,
             )
         )
-    return request.mentions[0]
+    return several.one_person(request, example)
 
 
 def admin_add(ctx: Context, request: Request) -> Answers:

@@ -31,6 +31,13 @@ def one_name(request: Request, what: What, example: Say, missing: Say) -> str:
     return request.names[0]
 
 
+def one_person(request: Request, example: Say) -> str:
+    """The person who is mentioned. Raises CommandError where there are several."""
+    if len(request.mentions) > 1:
+        raise CommandError(_("One person at a time, please. Example: {example}", example=example))
+    return request.mentions[0]
+
+
 def _too_many(what: What, given: str, example: Say) -> Say:
     match what:
         case "contact":

@@ -106,3 +106,32 @@ def test_several_dead_letters_are_sent_again(database: Database) -> None:
 
 def test_one_alert_is_shown_at_a_time(database: Database) -> None:
     assert "One alert at a time" in said(database, "alert 1 2")
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        (
+            "contact edit Ann phone 13800138001 email a@example.com",
+            "修改联系人 Ann 手机 13800138001 邮箱 a@example.com",
+        ),
+        ("contact edit Ann name Anna 13800138001", "修改联系人 Ann 姓名 Anna 手机 13800138001"),
+    ],
+)
+def test_of_several_fields_none_is_changed(database: Database, english: str, chinese: str) -> None:
+    before = said(database, "contact show Ann")
+    assert "One field at a time" in said(database, english)
+    assert "一次只能修改一项" in said(database, chinese, language="zh")
+    assert said(database, "contact show Ann") == before
+
+
+def test_a_robot_and_its_secret_are_one(database: Database) -> None:
+    url = "https://oapi.dingtalk.com/robot/send?access_token=" + "a" * 64
+    assert "One field" not in said(database, f"contact edit Ann webhook {url} secret SEC123")
+
+
+def test_of_several_people_none_becomes_admin(database: Database) -> None:
+    two = "dingtalk:corp/one dingtalk:corp/two"
+    assert "One person at a time" in said(database, f"admin add {two}")
+    assert "一次只能指定一个人" in said(database, f"添加管理员 {two}", language="zh")
+    assert "one" not in said(database, "admin list")

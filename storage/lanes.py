@@ -22,7 +22,6 @@ from sqlalchemy import (
     case,
     exists,
     func,
-    literal,
     or_,
     select,
     update,
@@ -31,10 +30,10 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage import deliveries
 from storage.database import Tx
-from storage.line import READY, behind_its_own, being_told, turn, waits_in
+from storage.line import READY, being_told, turn, waits_in
 from storage.prepared import Prepared
 from storage.rows import insert_or_ignore, record
-from storage.schema import delivery, lane, to_ms
+from storage.schema import delivery, lane
 
 MOST_AT_ONCE = 5000
 """Lanes in one statement."""
@@ -85,15 +84,15 @@ def wake(tx: Tx, keys: Iterable[str], now: datetime) -> None:
 
 def _wake_up() -> Update:
     now = bindparam("now", type_=lane.c.next_at.type)
-    opens, urgent, asked = _opens(now), _due_up_to(URGENT, now), _due_up_to(ASKED, now)
+    free_at, urgent, asked = opens(now), _due_up_to(URGENT, now), _due_up_to(ASKED, now)
     # Of a lane that is due already, only that it has become urgent, or is asked for, is news.
-    later = or_(lane.c.next_at.is_(None), lane.c.next_at > opens)
+    later = or_(lane.c.next_at.is_(None), lane.c.next_at > free_at)
     own = lane.c.key.in_(bindparam("keys", expanding=True))
     return (
         update(lane)
         .where(own, lane.c.owner.is_(None), or_(later, and_(~lane.c.urgent, urgent), and_(~lane.c.asked, asked)))
         .values(
-            next_at=case((later, opens), else_=lane.c.next_at),
+            next_at=case((later, free_at), else_=lane.c.next_at),
             urgent=or_(lane.c.urgent, urgent),
             asked=or_(lane.c.asked, asked),
         )
@@ -118,7 +117,7 @@ def _marks(by: ColumnElement[datetime]) -> dict[str, ColumnElement[bool]]:
     return {"urgent": _due_up_to(URGENT, by), "asked": _due_up_to(ASKED, by)}
 
 
-def _opens(now: ColumnElement[datetime]) -> ColumnElement[datetime]:
+def opens(now: ColumnElement[datetime]) -> ColumnElement[datetime]:
     """When the lane may be worked on: now, or when its gate opens, or when what waits does not have to any more."""
     urgent = exists().where(
         delivery.c.lane == lane.c.key,
@@ -392,77 +391,4 @@ def _due_next(*, calmed: bool) -> Select[Any]:
         moment = case((and_(line.c.priority >= AHEAD, line.c.due_at < calm), calm), else_=line.c.due_at)
     return select(func.min(moment, type_=line.c.due_at.type)).where(
         line.c.turn == 1, or_(line.c.alert_id.is_(None), line.c.alert_id.not_in(being_told(key)))
-    )
-
-
-def leased(tx: Tx) -> int:
-    """How many lanes somebody works on right now."""
-    return int(tx.conn.execute(select(func.count()).select_from(lane).where(lane.c.owner.is_not(None))).scalar_one())
-
-
-def forgotten(tx: Tx, now: datetime) -> list[str]:
-    """Lanes with messages whose wake-up was lost in a crash, to be woken."""
-    waiting = select(delivery.c.lane).where(delivery.c.state == READY, ~behind_its_own()).distinct()
-    # In order is a lane that somebody works on, or that will be looked at as soon as the message and its gate allow.
-    in_order = exists().where(
-        lane.c.key == delivery.c.lane,
-        lane.c.next_at.is_not(None),
-        or_(
-            lane.c.owner.is_not(None),
-            lane.c.next_at <= now,
-            delivery.c.due_at > now,
-            lane.c.open_at > now,
-            and_(lane.c.calm_at > now, delivery.c.priority >= AHEAD),
-        ),
-    )
-    return list(tx.conn.scalars(waiting.where(~in_order)))
-
-
-def free_all(tx: Tx, now: datetime) -> None:
-    """Ends every lease. Only for the one process that holds the database's lock, when it starts."""
-    tx.conn.execute(
-        update(lane)
-        .where(lane.c.owner.is_not(None))
-        .values(owner=None, next_at=_opens(literal(now, lane.c.next_at.type)))
-    )
-
-
-def clock_was_set(tx: Tx, now: datetime, jump: timedelta, patience: timedelta) -> None:
-    """Moves what is counted in time that passes (windows of budgets, gates) with the clock. For the one process on SQLite.
-
-    Lanes that are being worked on are taken from their senders, which would write down the windows as they were. What is
-    tried again goes by the clock that people read; where that was set back nothing waits longer than `patience` for it.
-    """
-    if jump < timedelta(0):
-        _due_by(tx, now + patience)
-    jump_ms = to_ms(now) - to_ms(now - jump)
-    for row in tx.conn.execute(
-        select(lane.c.key, lane.c.open_at, lane.c.calm_at, lane.c.sent, lane.c.cards, lane.c.rules)
-    ):
-        moved = {
-            "open_at": row.open_at and row.open_at + jump,
-            "calm_at": row.calm_at and row.calm_at + jump,
-            "sent": [at + jump_ms for at in row.sent],
-            "cards": row.cards and [at + jump_ms for at in row.cards],
-            "rules": row.rules and {rule: at + jump_ms for rule, at in row.rules.items()},
-        }
-        if any(moved.values()):
-            tx.conn.execute(update(lane).where(lane.c.key == row.key).values(moved))
-    tx.conn.execute(update(lane).where(lane.c.owner.is_not(None)).values(owner=None, token=lane.c.token + 1))
-    again = _opens(literal(now, lane.c.next_at.type))
-    tx.conn.execute(update(lane).where(lane.c.next_at.is_not(None)).values(next_at=again))
-
-
-def _due_by(tx: Tx, late: datetime) -> None:
-    """Nothing that is ready waits longer for its turn."""
-    tx.conn.execute(update(delivery).where(delivery.c.state == READY, delivery.c.due_at > late).values(due_at=late))
-
-
-def clock_went_back(tx: Tx, now: datetime, patience: timedelta) -> None:
-    """After the clock was set back: nothing waits longer than it would have."""
-    _due_by(tx, now + patience)
-    tx.conn.execute(
-        update(lane)
-        .where(lane.c.owner.is_(None), lane.c.next_at.is_not(None))
-        .values(next_at=now, open_at=None, calm_at=None)
     )

@@ -25,7 +25,7 @@ from bot.delivery.visit import LEASE, Visit
 from bot.metrics import Heartbeats, Metrics
 from handlers import due, outcomes, retries
 from handlers.context import Rules
-from storage import alerts, batches, bodies, codes, deliveries, forget, lanes, silences
+from storage import alerts, batches, bodies, codes, deliveries, forget, lanes, silences, upkeep
 from storage.database import Database, Tx, is_unavailable
 from storage.lanes import LaneRow, Pick
 
@@ -213,22 +213,22 @@ class Worker:
 
     def _free_all(self) -> None:
         with self._database.write() as tx:
-            lanes.free_all(tx, self._clock())
+            upkeep.free_all(tx, self._clock())
 
     def _sweep(self) -> None:
         now = self._clock()
         with self._database.read() as tx:  # a look at all that waits: nobody else should wait for it
-            forgotten = lanes.forgotten(tx, now)
+            forgotten = upkeep.forgotten(tx, now)
         with self._database.write() as tx:
             jump = self._was_set()  # here, so that nobody who has the writer sees the one without the other
             now = self._clock()
             if jump:
                 log.warning("the clock was set", extra={"seconds": round(jump.total_seconds())})
-                lanes.clock_was_set(tx, now, jump, FIRST_RETRY)
+                upkeep.clock_was_set(tx, now, jump, FIRST_RETRY)
                 self._last += jump
             if now < self._last - CLOCK_JUMP:
                 log.warning("the clock was set back")
-                lanes.clock_went_back(tx, now, FIRST_RETRY)
+                upkeep.clock_went_back(tx, now, FIRST_RETRY)
             woken = outcomes.report_overdue(tx, now)
             lanes.wake(tx, {*forgotten, *woken}, now)
         self._last = now

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from handlers import outbox
-from storage import crowds, deliveries, lanes
+from storage import crowds, deliveries, lanes, upkeep
 from storage.database import Database, Tx
 from storage.lanes import ANY, LaneRow, Pick
 from storage.schema import lane
@@ -39,7 +39,7 @@ def release(database: Database, row: LaneRow, now: datetime = NOW, open_at: date
 
 def sweep(tx: Tx, now: datetime) -> int:
     """How many lanes were forgotten; they are woken."""
-    keys = lanes.forgotten(tx, now)
+    keys = upkeep.forgotten(tx, now)
     lanes.wake(tx, keys, now)
     return len(keys)
 
@@ -241,7 +241,7 @@ def test_a_lane_without_messages_is_idle_after_its_release(database: Database) -
     assert claim(database, NOW + timedelta(days=1)) is None
     with database.read() as tx:
         assert seed.next_due(tx) is None
-        assert lanes.leased(tx) == 0
+        assert upkeep.leased(tx) == 0
 
 
 @pytest.mark.parametrize("prepared", ["no lane", "idle lane", "lane due much later"])
@@ -287,7 +287,7 @@ def test_a_start_after_a_crash_frees_every_lane_but_opens_no_gate(database: Data
         assert row is not None
     with database.write() as tx:
         tx.conn.execute(lane.update().where(lane.c.key == "sms:b").values(open_at=NOW + timedelta(minutes=10)))
-        lanes.free_all(tx, NOW + SOON)
+        upkeep.free_all(tx, NOW + SOON)
     assert next_at(database, "sms:a") == NOW + SOON
     assert next_at(database, "sms:b") == NOW + timedelta(minutes=10)
 
@@ -354,7 +354,7 @@ def test_after_the_clock_was_set_back_nothing_waits_longer_than_a_first_retry(da
         message = owe(tx, "sms:a", due_at=ahead)
     release(database, row, ahead, open_at=ahead + SOON)
     with database.write() as tx:
-        lanes.clock_went_back(tx, NOW, SOON)
+        upkeep.clock_went_back(tx, NOW, SOON)
     assert next_at(database, "sms:a") == NOW
     assert ready(database, "sms:a", NOW + SOON) == [message]
 
@@ -374,7 +374,7 @@ def test_when_the_clock_is_set_windows_and_gates_keep_their_distance_from_now(
         lanes.release(
             tx, row.key, row.token, NOW, open_at=NOW + 2 * SOON, fails=0, sent=[5, 6], cards=[7], rules={"r": 8}
         )
-        lanes.clock_was_set(tx, now, jump, SOON)
+        upkeep.clock_was_set(tx, now, jump, SOON)
         lanes.release(tx, held.key, held.token, now, open_at=None, fails=0, sent=[1])
         found = {one.key: one for one in tx.conn.execute(select(lane))}
     moved = found[row.key]

@@ -27,7 +27,7 @@ from storage import contacts, crowds, deliveries, lanes
 from storage.database import Database, Tx
 from storage.schema import delivery
 from storage.sources import SourceRow
-from tests.bot.delivery.test_worker import Shop, address, card, clock, make, permanent, temporary
+from tests.bot.delivery.shop import Shop, address, card, clock, make, permanent, temporary
 from tests.handlers.test_digests import numbers
 from tests.storage import seed
 from tests.storage.fixtures import postgres_database, shared_postgres, sqlite_template

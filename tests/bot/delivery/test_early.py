@@ -22,7 +22,7 @@ from storage import contacts, deliveries, lanes
 from storage.database import Database, Tx
 from storage.deliveries import DeliveryRow
 from storage.schema import delivery, lane
-from tests.bot.delivery.test_worker import PATIENCE_S, Shop, address, card, clock, make, robot, temporary
+from tests.bot.delivery.shop import PATIENCE_S, Shop, address, card, clock, make, robot, temporary
 from tests.storage.fixtures import database, postgres_database, shared_postgres, sqlite_template
 
 __all__ = ["clock", "database", "make", "postgres_database", "shared_postgres", "sqlite_template"]

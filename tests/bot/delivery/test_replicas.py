@@ -18,11 +18,11 @@ from bot.delivery.visit import LEASE
 from bot.metrics import Heartbeats
 from handlers import outbox
 from handlers.budgets import Throttle
-from storage import lanes
+from storage import upkeep
 from storage.database import Database, Tx
 from storage.schema import lane
 from tests import postgres
-from tests.bot.delivery.test_worker import PATIENCE_S, Shop, address, card, clock, make, robot
+from tests.bot.delivery.shop import PATIENCE_S, Shop, address, card, clock, make, robot
 from tests.conftest import Clock
 from tests.storage import seed
 from tests.storage.fixtures import postgres_database, shared_postgres
@@ -176,7 +176,7 @@ def test_a_stop_gives_back_what_was_claimed(make: Callable[..., Shop], database:
     first.until(lambda: len(first.post.tries) == 1)
     first.close()
     with database.read() as tx:
-        assert lanes.leased(tx) == 0
+        assert upkeep.leased(tx) == 0
         assert seed.next_due(tx) is not None, "what waits is there for another"
 
 

@@ -240,7 +240,7 @@ class Service:
             sender,
             alone=self.database.sqlite,
             poll_s=poll_s,
-            was_set=even.compare if even else timedelta,
+            even=even,
             **watched,
         )
         self.asker = Asker(

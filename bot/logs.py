@@ -14,15 +14,11 @@ import sys
 import threading
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from functools import cache
 from types import TracebackType
 from typing import Any, TextIO
 from urllib.parse import quote, urlsplit
 
 HIDDEN = "[hidden]"
-
-SHORT = 8
-"""A known secret of fewer characters is also a part of ordinary words; only where it stands by itself it is the secret."""
 
 LEAST = 4
 """One of fewer characters hides nothing, as it is everywhere; and what is hidden in all sentences can be read from them."""
@@ -114,23 +110,14 @@ def _masked_phone(match: re.Match[str]) -> str:
     return f"{digits[:3]}****{digits[-4:]}" if len(digits) >= 10 else f"{digits[:2]}***"
 
 
-@cache
-def _alone(value: str) -> re.Pattern[str]:
-    """The value where no letter or digit goes on from one of its own."""
-    before, after = (rf"(?{way}[A-Za-z0-9])" for way in ("<!", "!"))
-    start = before if re.match("[A-Za-z0-9]", value) else ""
-    end = after if re.search(r"[A-Za-z0-9]\Z", value) else ""
-    return re.compile(start + re.escape(value) + end)
-
-
 def redact(text: str, known: Collection[str] = ()) -> str:
     """The text without tokens, keys, signatures, paths of URLs and codes; phone numbers and mailboxes masked.
 
-    `known` are values that are hidden wherever they stand (see SHORT and LEAST).
+    `known` are values that are hidden wherever they stand, also in a longer word: behind an escape nobody can tell.
     """
     for value in known:
         if len(value) >= LEAST and value in text:
-            text = text.replace(value, HIDDEN) if len(value) >= SHORT else _alone(value).sub(HIDDEN, text)
+            text = text.replace(value, HIDDEN)
     text = _URL.sub(_bare_url, text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)

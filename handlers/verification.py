@@ -176,14 +176,16 @@ def confirm(ctx: Context, digits: str) -> Document | None:
     guesses = codes.wrong_guesses(ctx.tx, ctx.identities, ctx.now - DAY)
     own = _own_methods(ctx)
     waiting = codes.live(ctx.tx, ctx.identities, own, ctx.now)
-    if guesses >= WRONG_A_DAY:
+    guess = bool(waiting) or ctx.addressed  # other numbers that people say to each other are none
+    if guesses >= WRONG_A_DAY and guess:
         return Document(
             _("Too many wrong codes: {n} in a day. Your codes are refused until tomorrow.", n=guesses),
         )
     code = _matching(ctx, waiting, digits)
     if code is not None:
         return _confirmed(ctx, code)
-    codes.guessed_wrong(ctx.tx, ctx.person.id, ctx.now)
+    if guess:
+        codes.guessed_wrong(ctx.tx, ctx.person.id, ctx.now)
     if not waiting:
         return _nothing_waits(ctx, own)
     code = waiting[0]

@@ -48,7 +48,7 @@ class SharedClock:
 
 
 class EvenClock:
-    """`clock()` is the machine's time as it was when it was looked at last, counted evenly since.
+    """`clock()` is the machine's time as it was at the start, counted evenly since, and set when it is told so.
 
     wall   what time it is for the machine
     ticks  seconds, counted evenly, from any beginning
@@ -63,9 +63,11 @@ class EvenClock:
         at, moment = self._known
         return moment + timedelta(seconds=self._ticks() - at)
 
-    def compare(self) -> timedelta:
-        """Looks at the machine's time; by how much it was set since the last look, zero for what clocks always differ."""
-        before = self()
-        self._known = self._ticks(), self._wall()
-        jump = self() - before
+    def behind(self) -> timedelta:
+        """By how much the machine's clock was set since; zero for what clocks always differ."""
+        jump = self._wall() - self()
         return jump if abs(jump) >= LEAP else timedelta(0)
+
+    def set(self, jump: timedelta) -> None:
+        at, moment = self._known
+        self._known = at, moment + jump

@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+from bot.delivery.clock import EvenClock
 from bot.delivery.compose import Sender
 from bot.delivery.record import Recorder
 from bot.delivery.shares import Choice, Held, choices, counted
@@ -85,13 +86,13 @@ class Worker:
         slow_s: float = SLOW_S,
         alone: bool = False,
         poll_s: float = POLL_S,
-        was_set: Callable[[], timedelta] = timedelta,
+        even: EvenClock | None = None,
     ) -> None:
         """
-        alone    no other process works on this database, so leases left by a crash can be ended at once
-        was_set  by how much the clock was set since it was asked last; it goes evenly in between
+        alone  no other process works on this database, so leases left by a crash can be ended at once
+        even   the clock, where it has to be compared with the machine's
         """
-        self._was_set = was_set
+        self._even = even
         self._database = database
         self._rules = rules
         self._sender = sender
@@ -150,8 +151,12 @@ class Worker:
         while len(self._threads) < wanted:
             # Daemons: what still hangs when the process has to end is cut off, and sent again after the next start.
             one = threading.Thread(target=self._visits, name=f"sender-{len(self._threads)}", daemon=True)
+            try:
+                one.start()
+            except RuntimeError:  # the system gives no more; those there are do the work, one after the other
+                log.exception("a further sender could not be started")
+                return
             self._threads.append(one)
-            one.start()
 
     def stop(self, timeout_s: float) -> None:
         """Claims nothing more, lets the sends in flight end and settle, as far as there is time."""
@@ -219,13 +224,9 @@ class Worker:
         now = self._clock()
         with self._database.read() as tx:  # a look at all that waits: nobody else should wait for it
             forgotten = upkeep.forgotten(tx, now)
+        self._notice_jump()
+        now = self._clock()
         with self._database.write() as tx:
-            jump = self._was_set()  # here, so that nobody who has the writer sees the one without the other
-            now = self._clock()
-            if jump:
-                log.warning("the clock was set", extra={"seconds": round(jump.total_seconds())})
-                upkeep.clock_was_set(tx, now, jump, FIRST_RETRY)
-                self._last += jump
             if now < self._last - CLOCK_JUMP:
                 log.warning("the clock was set back")
                 upkeep.clock_went_back(tx, now, FIRST_RETRY)
@@ -234,6 +235,25 @@ class Worker:
         self._last = now
         with self._database.write() as tx:  # by itself: whatever it meets, what is owed is looked after
             lanes.wake(tx, due.run(tx, self._rules, now), now)
+
+    def _notice_jump(self) -> None:
+        """Moves with the machine's clock what is counted in time that passes."""
+        jump = self._even.behind() if self._even else timedelta(0)
+        if self._even is None or not jump:
+            return
+        moved = False
+        try:
+            with self._database.write(lasting=False) as tx:
+                upkeep.clock_was_set(tx, self._clock() + jump, jump, FIRST_RETRY)
+                self._even.set(jump)  # here, so that nobody who has the writer sees the one without the other
+                moved = True
+        except BaseException:
+            if moved:
+                self._even.set(-jump)
+            raise
+        self._last += jump
+        self._started_at += jump
+        log.warning("the clock was set", extra={"seconds": round(jump.total_seconds())})
 
     def _tidy(self) -> None:
         now = self._clock()
@@ -254,6 +274,13 @@ class Worker:
         """What the next sender may work on."""
         with self._holding:
             return choices(self._counted(), self._senders)
+
+    def _crowded(self) -> bool:
+        """Whether more lanes are worked on than there are senders: platforms that were waited for have answered."""
+        if len(self._held) <= self._senders:
+            return False
+        with self._holding:
+            return len(self._counted()) > self._senders
 
     def _counted(self) -> list[Held]:
         before = time.monotonic() - self._slow_s
@@ -379,7 +406,9 @@ class Worker:
             self._visited[visit.lane.key] = visit
         try:
             more = True
-            while more and (visit.begun or (visit.sent_now < MOST_A_VISIT and not self._stopping)):
+            while more and (
+                visit.begun or (visit.sent_now < MOST_A_VISIT and not self._stopping and not self._crowded())
+            ):
                 more = visit.step()
         except Exception:
             log.exception("a lane could not be worked on")

@@ -198,14 +198,12 @@ def _check_one_field(contact: ContactRow, request: Request) -> None:
     """Raises CommandError for several fields at once: only one of them would be changed."""
     shaped = {"phone": request.phones, "email": request.emails, "webhook": request.urls}
     named = [field for field in fields.FIELDS if field in request.keys or shaped.get(field)]
-    if named != ["webhook", "secret"] and len(named) > 1:
-        words = reduce(
-            lambda first, other: _("{first}, {next}", first=first, next=other), (keys.WORDS[field] for field in named)
-        )
+    words = [*(keys.WORDS[field] for field in named), *([_("person")] if request.mentions else [])]
+    if named != ["webhook", "secret"] and len(words) > 1:
         raise CommandError(
             _(
                 "One field at a time: {fields} are several. Example: {example}",
-                fields=words,
+                fields=reduce(lambda first, other: _("{first}, {next}", first=first, next=other), words),
                 example=examples.edit_contact(contact.name, named[0]),
             )
         )

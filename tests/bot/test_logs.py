@@ -144,21 +144,21 @@ def test_nothing_of_a_secret_is_written(kind: str, data: st.DataObject) -> None:
         ("xy", "the proxy", "the proxy"),
         ("xy", "xy is the secret", "xy is the secret"),
         ("mail", "e-mail", "e-[hidden]"),
-        ("mail", "mailbox, email", "mailbox, email"),
-        ("mail", "mail: no, “mail”, 是mail的", "[hidden]: no, “[hidden]”, 是[hidden]的"),
-        ("s3cr3t7", "the xs3cr3t7", "the xs3cr3t7"),
-        ("s3cr3t78", "the xs3cr3t78x", "the x[hidden]x"),
+        ("hunt7", "smtp%3A%2F%2Fu%3Ahunt7%40h", "smtp%3A%2F%2Fu%3A[hidden]%40h"),
+        ("hunt7", "b'535 bad\\nhunt7'", "b'535 bad\\n[hidden]'"),
         ("(a+)", "not (a+) but (a+)b", "not [hidden] but [hidden]b"),
     ],
 )
-def test_a_short_secret_is_hidden_where_it_stands_by_itself(secret: str, said: str, written_down: str) -> None:
-    """Inside other words it is there by chance: to hide it would only make the sentence unreadable, and tell of it."""
+def test_a_secret_is_hidden_wherever_it_stands_unless_it_is_very_short(
+    secret: str, said: str, written_down: str
+) -> None:
+    """One of two characters is in every sentence by chance: to hide it would tell of it."""
     assert logs.redact(said, (secret,)) == written_down
     assert one_line(lambda logger: logger.info("%s", said), secret)["event"] == written_down
 
 
 @given(
-    secret=st.text(min_size=8, max_size=60).filter(lambda s: s.strip() == s and s.isprintable()),
+    secret=st.text(min_size=4, max_size=60).filter(lambda s: s.strip() == s and s.isprintable()),
     around=st.text(max_size=20),
 )
 def test_the_values_of_our_own_settings_are_hidden_whatever_they_look_like(secret: str, around: str) -> None:

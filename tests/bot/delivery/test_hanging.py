@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
+
+import pytest
 
 from bot.delivery.worker import SETTLING
 from handlers import outbox, retries
@@ -49,6 +52,49 @@ def test_who_is_waited_for_long_takes_no_sender_from_others(make: Callable[..., 
     shop.post.gate.set()
     shop.rest()
     assert sorted(shop.post.titles()) == sorted(["fine", *names])
+    assert {shop.row(one).state for one in ids} == {"sent"}
+
+
+def test_when_all_that_hung_answers_at_once_what_is_asked_for_does_not_wait_for_their_lines(
+    make: Callable[..., Shop],
+) -> None:
+    shop = make(senders=4, slow_s=0.0, poll_s=0.01)
+    names = [f"hung{n}" for n in range(20)]
+    shop.post.hanging = {address(name) for name in names}
+    shop.post.gate.clear()
+
+    def three_each(tx: Tx) -> int:
+        for name in names:
+            one = robot(tx, name)
+            for _each in range(3):
+                card(tx, one, "alert", priority=outbox.CRITICAL)
+        return robot(tx, "asks")
+
+    asks = shop.owed(three_each)
+    shop.until(lambda: len(shop.post.tries) == 20)
+    shop.worker._slow_s = math.inf  # all of them count again, as when they have answered
+    shop.owed(lambda tx: card(tx, asks, "code", kind="code", priority=outbox.CODE))
+    shop.post.gate.set()
+    shop.rest()
+    assert len(shop.post.tries) == 61
+    assert shop.post.titles().index("code") < 40
+
+
+def test_a_sender_that_cannot_be_started_holds_up_nothing(make: Callable[..., Shop]) -> None:
+    shop = make(senders=4, slow_s=0.0, poll_s=0.01)
+    shop.post.hanging = {address(f"hung{n}") for n in range(8)}
+    shop.post.gate.clear()
+
+    def refused(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with pytest.MonkeyPatch.context() as full:
+        full.setattr(threading.Thread, "start", refused)
+        ids = shop.owed(lambda tx: [card(tx, robot(tx, f"hung{n}"), "alert") for n in range(8)])
+        shop.until(lambda: len(shop.post.tries) == 4)
+        shop.until(lambda: len(shop.worker._held) > 4)
+    shop.post.gate.set()
+    shop.rest()
     assert {shop.row(one).state for one in ids} == {"sent"}
 
 

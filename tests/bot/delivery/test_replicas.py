@@ -71,9 +71,13 @@ def test_a_machine_s_clock_that_is_set_goes_on_evenly_until_it_is_looked_at(by_s
     even = EvenClock(lambda: wall, lambda: ticks)
     ticks, wall = 105.0, NOW + timedelta(seconds=5 + by_s)
     assert even() == NOW + timedelta(seconds=5)
-    assert even.compare() == timedelta(seconds=told_s)
-    assert even() == wall
-    assert even.compare() == timedelta(0)
+    assert even.behind() == timedelta(seconds=told_s)
+    assert even() == NOW + timedelta(seconds=5), "until it is set"
+    even.set(even.behind())
+    assert even() == NOW + timedelta(seconds=5 + told_s)
+    assert even.behind() == timedelta(0)
+    wall += timedelta(seconds=0.6 if by_s > 0 else -0.6)
+    assert bool(even.behind()) == (abs(by_s) < 1), "small steps add up"
 
 
 def test_a_machine_that_slept_is_corrected_and_an_answer_that_took_long_is_not_believed(clock: Clock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -64,16 +65,30 @@ def test_no_window_ever_has_more_than_its_budget_also_across_a_restart(
 
 @pytest.mark.parametrize("hours", [1, -1])
 def test_a_clock_that_is_set_lets_nothing_more_through_and_nothing_less(
-    make: Callable[..., Shop], clock: Clock, hours: int
+    make: Callable[..., Shop], clock: Clock, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
+    """Also when the first look at it fails."""
+
+    def fails_after(real: Callable[..., None]) -> Callable[..., None]:
+        def failing(*args: Any) -> None:
+            real(*args)
+            raise OSError("disk")
+
+        return failing
+
     set_by = timedelta(0)
     even = EvenClock(lambda: clock() + set_by, lambda: clock().timestamp())
-    shop = make(Throttle(2, 60), clock=even, was_set=even.compare)
+    shop = make(Throttle(2, 60), clock=even, even=even)
     one = shop.owed(lambda tx: robot(tx, "a"))
     shop.owed(lambda tx: [card(tx, one, f"{n}") for n in range(3)])
     assert len(shop.post.tries) == 2
     set_by = timedelta(hours=hours)
     for tick in range(70):
+        if tick == 1:
+            with monkeypatch.context() as broken:
+                broken.setattr(upkeep, "clock_was_set", fails_after(upkeep.clock_was_set))
+                with pytest.raises(OSError, match="disk"):
+                    shop.worker._sweep()
         if tick == 2:
             shop.worker._sweep()
         clock.forward(1)

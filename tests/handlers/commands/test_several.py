@@ -116,6 +116,7 @@ def test_one_alert_is_shown_at_a_time(database: Database) -> None:
             "修改联系人 Ann 手机 13800138001 邮箱 a@example.com",
         ),
         ("contact edit Ann name Anna 13800138001", "修改联系人 Ann 姓名 Anna 手机 13800138001"),
+        ("contact edit Ann phone 13800138001 dingtalk:corp/bob", "修改联系人 Ann 手机 13800138001 dingtalk:corp/bob"),
     ],
 )
 def test_of_several_fields_none_is_changed(database: Database, english: str, chinese: str) -> None:

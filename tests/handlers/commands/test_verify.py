@@ -121,3 +121,14 @@ def test_wrong_digits_of_all_identities_count_as_those_of_one_person(database: D
         forget.forget(tx, [ADMIN, LIN], None, NOW)
         assert codes.wrong_guesses(tx, [ADMIN, LIN], NOW.replace(year=2000)) == WRONG_A_DAY
         assert len(codes.by_people(tx, [ADMIN, LIN], NOW.replace(year=2000))) == 1
+
+
+def test_numbers_that_people_say_to_each_other_are_no_guesses(database: Database) -> None:
+    for number in range(WRONG_A_DAY + 5):
+        assert heard(database, LIN, "wecom:ops", f"{number:06}", addressed=False) == ""
+    with database.read() as tx:
+        assert codes.wrong_guesses(tx, [LIN], NOW.replace(year=2000)) == 0
+    for number in range(WRONG_A_DAY):
+        heard(database, LIN, "wecom:ops", f"{number:06}")
+    assert "Too many wrong codes" in heard(database, LIN, "wecom:ops", CODE)
+    assert heard(database, LIN, "wecom:ops", CODE, addressed=False) == ""

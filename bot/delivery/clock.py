@@ -69,5 +69,6 @@ class EvenClock:
         return jump if abs(jump) >= LEAP else timedelta(0)
 
     def set(self, jump: timedelta) -> None:
+        """Goes on so much later; whoever keeps moments that are compared with it moves them too."""
         at, moment = self._known
         self._known = at, moment + jump

@@ -238,8 +238,7 @@ class Worker:
 
     def _notice_jump(self) -> None:
         """Moves with the machine's clock what is counted in time that passes."""
-        jump = self._even.behind() if self._even else timedelta(0)
-        if self._even is None or not jump:
+        if self._even is None or not (jump := self._even.behind()):
             return
         moved = False
         try:
